@@ -1,2 +1,5 @@
-//! Placeholder.
-fn main() {}
+//! The program `callhop`.
+
+fn main() {
+    println!("{:#?}", callhop::config::Config::default());
+}
