@@ -4,7 +4,7 @@
 //! a device that it does not know belongs to nobody. The database keeps the rules (a device belongs to one extension);
 //! this copy is what the core asks on the way of a call, also while the database is down.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub enum RouteEnd {
     Never,
     /// It is over at this time; the extension then rings everywhere again.
     At(UnixTime),
-    /// It is over once one inbound call was answered with it.
+    /// It is over once one inbound call has rung by it.
     NextCall,
 }
 
@@ -83,6 +83,8 @@ impl Extension {
 pub struct Directory {
     extensions: HashMap<ExtensionId, Extension>,
     owner: HashMap<DeviceId, ExtensionId>,
+    routed: HashSet<ExtensionId>,
+    ends: BTreeSet<(UnixTime, ExtensionId)>,
 }
 
 impl Directory {
@@ -102,12 +104,26 @@ impl Directory {
         for device in extension.device_ids() {
             self.owner.insert(device, extension.id.clone());
         }
+        if let Some(route) = &extension.route {
+            self.routed.insert(extension.id.clone());
+            if let RouteEnd::At(end) = route.end {
+                self.ends.insert((end, extension.id.clone()));
+            }
+        }
         self.extensions.insert(extension.id.clone(), extension);
     }
 
     /// Forgets an extension and its devices; unknown ones are no error.
     pub fn remove(&mut self, id: &ExtensionId) {
         if let Some(old) = self.extensions.remove(id) {
+            self.routed.remove(id);
+            if let Some(Route {
+                end: RouteEnd::At(end),
+                ..
+            }) = old.route
+            {
+                self.ends.remove(&(end, id.clone()));
+            }
             for device in old.device_ids() {
                 if self.owner.get(&device) == Some(id) {
                     self.owner.remove(&device);
@@ -126,6 +142,16 @@ impl Directory {
     #[must_use]
     pub fn owner(&self, device: &DeviceId) -> Option<&Extension> {
         self.extensions.get(self.owner.get(device)?)
+    }
+
+    /// The extensions that have a route, in force or not.
+    pub fn routed(&self) -> impl Iterator<Item = &ExtensionId> {
+        self.routed.iter()
+    }
+
+    /// The ends of routes after `since`, the earliest first.
+    pub fn ends_after(&self, since: UnixTime) -> impl Iterator<Item = &(UnixTime, ExtensionId)> {
+        self.ends.iter().skip_while(move |(end, _)| *end <= since)
     }
 
     /// All extensions, in no particular order.

@@ -116,7 +116,7 @@ macro_rules! name {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+                <String as serde::Deserialize>::deserialize(d)?.parse().map_err(serde::de::Error::custom)
             }
         }
     };
@@ -195,7 +195,7 @@ macro_rules! in_domain {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+                <String as serde::Deserialize>::deserialize(d)?.parse().map_err(serde::de::Error::custom)
             }
         }
     };
@@ -210,8 +210,6 @@ in_domain!(
     /// the types keep the two apart.
     ExtensionId, "an extension"
 );
-
-use serde::Deserialize as _;
 
 /// Seconds since 1970-01-01 00:00 UTC, the clock of routes. The core never reads a clock: it comes in as an argument.
 #[derive(

@@ -10,5 +10,10 @@
 //! - **pull**, **push**: the two moves. **route**: the cold route of an extension. **hunt targets**: the devices that an
 //!   inbound call rings.
 
+pub mod core;
 pub mod directory;
 pub mod id;
+pub mod pull;
+pub mod routing;
+pub mod star;
+pub mod tracker;
