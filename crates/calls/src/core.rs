@@ -787,6 +787,13 @@ impl Core {
         }
     }
 
+    /// A route may lead through any other extension of its domain.
+    fn add_routed(&self, touched: &mut Vec<ExtensionId>) {
+        touched.extend(self.directory.routed().cloned());
+        touched.sort();
+        touched.dedup();
+    }
+
     /// Publishes what has changed for any extension, on one switch.
     fn publish_all(&mut self, name: &SwitchName) {
         let ids: Vec<_> = self
