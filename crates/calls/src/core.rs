@@ -607,7 +607,7 @@ impl Core {
                         .push_back(Output::Publish(name.clone(), id.clone(), None));
                 }
             }
-            self.publish_all(&name);
+            self.publish(&name, touched.clone());
         }
     }
 
