@@ -1,0 +1,323 @@
+//! The store on one database, the same for both.
+//!
+//! Owns the transactions and the time limits. One connection writes and several read, so that a read never waits for a
+//! writer of the same program.
+
+use std::{fmt, future::Future, pin::Pin, time::Duration};
+
+use async_trait::async_trait;
+use callhop_calls::{
+    directory::{Extension, Route},
+    id::{ExtensionId, Number, UnixTime},
+};
+use sqlx::{ConnectOptions, Connection};
+use tokio::time::Instant;
+
+use crate::{
+    Actor, AddExtensionError, Changes, DatabaseError, Options, RemoveExtensionError,
+    ResetRouteError, Revision, RouteChange, SetRouteError, Snapshot, Store,
+    pool::{Lease, Pool},
+    rows::{Found, Rows, Which},
+    rules::{self, Change, Decision},
+};
+
+/// The end of the time for one operation.
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    after: Duration,
+}
+
+/// Does the work until the deadline, and drops it there.
+async fn within<T, E: From<DatabaseError>>(
+    deadline: Deadline,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match tokio::time::timeout_at(deadline.at, work).await {
+        Ok(result) => result,
+        Err(_) => Err(E::from(DatabaseError::Timeout {
+            after: deadline.after,
+        })),
+    }
+}
+
+type Reading<'c, T> = Pin<Box<dyn Future<Output = Result<T, DatabaseError>> + Send + 'c>>;
+
+/// The store on one database.
+pub(crate) struct Database<C: Connection> {
+    location: String,
+    timeout: Duration,
+    readers: Pool<C>,
+    writer: Pool<C>,
+}
+
+impl<C: Connection> fmt::Debug for Database<C> {
+    /// Without the options of the connections: they hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("location", &self.location)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A transaction that writes; the number of its change; the time that it has.
+struct Writing<'a, C: Connection> {
+    rows: Lease<'a, C>,
+    revision: Revision,
+    deadline: Deadline,
+}
+
+impl<C> Database<C>
+where
+    C: Connection + Rows,
+    C::Options: ConnectOptions<Connection = C>,
+{
+    pub(crate) fn new(
+        location: String,
+        options: &Options,
+        reader: C::Options,
+        writer: C::Options,
+    ) -> Self {
+        Self {
+            location,
+            timeout: options.timeout,
+            readers: Pool::new(reader, options.readers),
+            writer: Pool::new(writer, 1),
+        }
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline {
+            at: Instant::now() + self.timeout,
+            after: self.timeout,
+        }
+    }
+
+    /// Reads, once more on a new connection if an idle one turns out to be dead.
+    async fn read<T>(
+        &self,
+        query: impl for<'c> Fn(&'c mut C) -> Reading<'c, T>,
+    ) -> Result<T, DatabaseError> {
+        within(self.deadline(), async {
+            loop {
+                let mut rows = self.readers.lease().await?;
+                match query(&mut rows).await {
+                    Err(error) if rows.reused && error.is_lost_connection() => {
+                        self.readers.forget();
+                    }
+                    Err(error) => return Err(error),
+                    Ok(result) => {
+                        rows.keep();
+                        return Ok(result);
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Begins to write, once more on a new connection if the idle one turns out to be dead: nothing is lost by that
+    /// before the transaction has begun.
+    async fn write(&self) -> Result<Writing<'_, C>, DatabaseError> {
+        let deadline = self.deadline();
+        within(deadline, async {
+            loop {
+                let mut rows = self.writer.lease().await?;
+                match rows.begin_writing().await {
+                    Err(error) if rows.reused && error.is_lost_connection() => {
+                        self.writer.forget();
+                    }
+                    Err(error) => return Err(error),
+                    Ok(revision) => {
+                        return Ok(Writing {
+                            rows,
+                            revision,
+                            deadline,
+                        });
+                    }
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl<C> Writing<'_, C>
+where
+    C: Connection + Rows,
+    C::Options: ConnectOptions<Connection = C>,
+{
+    fn change(&self, actor: &Actor, now: UnixTime) -> Change {
+        Change {
+            revision: self.revision,
+            now,
+            actor: actor.clone(),
+        }
+    }
+
+    /// Commits what was decided, or rolls back.
+    async fn finish<T, E: From<DatabaseError>>(
+        mut self,
+        decided: Result<Decision<T>, E>,
+    ) -> Result<T, E> {
+        if let Ok(Decision::Commit(answer)) = decided {
+            return match within(self.deadline, self.rows.commit()).await {
+                Ok(()) => {
+                    self.rows.keep();
+                    Ok(answer)
+                }
+                Err(error) if error.is_unavailable() => {
+                    Err(E::from(DatabaseError::OutcomeUnknown {
+                        source: Box::new(error),
+                    }))
+                }
+                Err(error) => Err(E::from(error)),
+            };
+        }
+        // A connection that cannot roll back is closed, which does the same; the answer is known either way.
+        if within(self.deadline, self.rows.rollback()).await.is_ok() {
+            self.rows.keep();
+        }
+        decided.map(|decision| match decision {
+            Decision::Commit(answer) | Decision::Leave(answer) => answer,
+        })
+    }
+}
+
+#[async_trait]
+impl<C> Store for Database<C>
+where
+    C: Connection + Rows + Sync,
+    C::Options: ConnectOptions<Connection = C>,
+{
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    async fn revision(&self) -> Result<Revision, DatabaseError> {
+        self.read(|rows| rows.revision()).await
+    }
+
+    async fn load(&self) -> Result<Snapshot, DatabaseError> {
+        let found = self.read(|rows| rows.find(Which::All)).await?;
+        Ok(Snapshot {
+            revision: found.revision,
+            extensions: found.extensions,
+        })
+    }
+
+    async fn changes_since(&self, revision: Revision) -> Result<Changes, DatabaseError> {
+        let current = self.revision().await?;
+        if current == revision {
+            return Ok(Changes::none(revision));
+        }
+        let complete = current < revision;
+        let which = if complete {
+            Which::All
+        } else {
+            Which::ChangedSince(revision)
+        };
+        let Found {
+            revision,
+            extensions,
+            removed,
+        } = self.read(|rows| rows.find(which.clone())).await?;
+        Ok(Changes {
+            revision,
+            changed: extensions,
+            removed,
+            complete,
+        })
+    }
+
+    async fn extension(&self, id: &ExtensionId) -> Result<Option<Extension>, DatabaseError> {
+        let found = self.read(|rows| rows.find(Which::One(id.clone()))).await?;
+        Ok(found.extensions.into_iter().next())
+    }
+
+    async fn history(
+        &self,
+        id: &ExtensionId,
+        limit: u32,
+    ) -> Result<Vec<RouteChange>, DatabaseError> {
+        self.read(|rows| rows.history(id.clone(), limit)).await
+    }
+
+    async fn add_extension(
+        &self,
+        id: &ExtensionId,
+        devices: &[Number],
+        actor: &Actor,
+        now: UnixTime,
+    ) -> Result<Revision, AddExtensionError> {
+        let mut writing = self.write().await?;
+        let change = writing.change(actor, now);
+        let work = rules::add_extension(&mut *writing.rows, id, devices, change);
+        let decided = within(writing.deadline, work).await;
+        writing.finish(decided).await
+    }
+
+    async fn remove_extension(
+        &self,
+        id: &ExtensionId,
+        actor: &Actor,
+        now: UnixTime,
+    ) -> Result<Revision, RemoveExtensionError> {
+        let mut writing = self.write().await?;
+        let change = writing.change(actor, now);
+        let work = rules::remove_extension(&mut *writing.rows, id, change);
+        let decided = within(writing.deadline, work).await;
+        writing.finish(decided).await
+    }
+
+    async fn set_route(
+        &self,
+        id: &ExtensionId,
+        route: &Route,
+        actor: &Actor,
+        now: UnixTime,
+    ) -> Result<Revision, SetRouteError> {
+        let mut writing = self.write().await?;
+        let change = writing.change(actor, now);
+        let work = rules::set_route(&mut *writing.rows, id, route, change);
+        let decided = within(writing.deadline, work).await;
+        writing.finish(decided).await
+    }
+
+    async fn reset_route(
+        &self,
+        id: &ExtensionId,
+        actor: &Actor,
+        now: UnixTime,
+    ) -> Result<Option<Revision>, ResetRouteError> {
+        let mut writing = self.write().await?;
+        let change = writing.change(actor, now);
+        let work = rules::reset_route(&mut *writing.rows, id, change);
+        let decided = within(writing.deadline, work).await;
+        writing.finish(decided).await
+    }
+
+    async fn consume_route(
+        &self,
+        id: &ExtensionId,
+        route: &Route,
+        now: UnixTime,
+    ) -> Result<bool, DatabaseError> {
+        let mut writing = self.write().await?;
+        let change = writing.change(&Actor::Controller, now);
+        let work = rules::consume_route(&mut *writing.rows, id, route, change);
+        let decided = within(writing.deadline, work).await;
+        writing.finish(decided).await
+    }
+
+    async fn close(&self) {
+        let closing = async {
+            self.readers.close().await;
+            self.writer.close().await;
+            Ok::<(), DatabaseError>(())
+        };
+        // A database that does not answer to the goodbye is left without one.
+        let _ = within(self.deadline(), closing).await;
+    }
+}
