@@ -2,9 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::{
-    Config, DomainSettings, Features, Freeswitch, Http, Log, LogFormat, Secret, Store, Unregistered,
-};
+use callhop_calls::star::Features;
+
+use super::{Config, Freeswitch, Http, Log, LogFormat, Secret, Store};
 
 impl Default for Config {
     fn default() -> Self {
@@ -44,29 +44,6 @@ impl Default for Freeswitch {
             name: "freeswitch".parse().expect("a word is a switch name"),
             address: "127.0.0.1:8021".to_owned(),
             password: Secret::new("ClueCon"),
-        }
-    }
-}
-
-impl Default for Features {
-    fn default() -> Self {
-        Self {
-            pull: "*33".to_owned(),
-            route_here: "*50".to_owned(),
-            route_to: "*49".to_owned(),
-            route_reset: "*51".to_owned(),
-        }
-    }
-}
-
-impl DomainSettings {
-    /// The defaults of a domain that uses these codes.
-    #[must_use]
-    pub fn new(features: Features) -> Self {
-        Self {
-            unregistered: Unregistered::Strict,
-            colleagues: true,
-            features,
         }
     }
 }
