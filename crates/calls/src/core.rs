@@ -22,7 +22,7 @@
 //! **Invariant**: the core has no output that hangs up a leg of the old call.
 //! **Invariant**: a far leg is in at most one move.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -68,6 +68,8 @@ pub enum Input {
     Registrations(SwitchName, HashMap<DeviceId, Vec<String>>),
     /// These extensions are in the database now, those are not any more.
     Directory(Vec<Extension>, Vec<ExtensionId>),
+    /// These and no other extensions are in the database: it has been read whole.
+    WholeDirectory(Vec<Extension>),
     /// Somebody has dialled a star code.
     StarCode(Asked),
     /// An inbound call asks where to ring.
@@ -376,6 +378,7 @@ impl Core {
             }
             Input::Registrations(switch, all) => self.handle_registrations(&switch, all),
             Input::Directory(changed, removed) => self.handle_directory(changed, removed),
+            Input::WholeDirectory(extensions) => self.handle_whole_directory(extensions),
             Input::StarCode(asked) => self.handle_star(asked),
             Input::Hunt(ask, switch, extension) => self.handle_hunt(ask, &switch, &extension),
             Input::RouteStored(ask, result) => self.handle_route_stored(ask, result),
@@ -785,6 +788,13 @@ impl Core {
                 self.publish(&name, ended.clone());
             }
         }
+    }
+
+    fn handle_whole_directory(&mut self, extensions: Vec<Extension>) {
+        let there: HashSet<_> = extensions.iter().map(|extension| &extension.id).collect();
+        let known = self.directory.extensions().map(|extension| &extension.id);
+        let removed = known.filter(|id| !there.contains(id)).cloned().collect();
+        self.handle_directory(extensions, removed);
     }
 
     /// A route may lead through any other extension of its domain.
