@@ -5,6 +5,8 @@ mod open;
 mod pool;
 mod rows;
 mod rules;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod values;
 
 use std::{fmt, time::Duration};
