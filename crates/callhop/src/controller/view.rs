@@ -1,0 +1,184 @@
+//! What people see of the core: calls, switches, and why a call rings where it does.
+
+use callhop_calls::core::Core;
+use callhop_calls::directory::Route;
+use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, SwitchName};
+use callhop_calls::pull::{self, Candidate};
+use callhop_calls::routing::Step;
+use callhop_calls::tracker::{Bond, Direction, Leg, Party, Progress};
+use serde::Serialize;
+
+/// A switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SwitchView {
+    /// Its name.
+    pub name: SwitchName,
+    /// Whether its state has been read since the link came up.
+    pub fresh: bool,
+    /// How many legs it has.
+    pub legs: usize,
+    /// How many moves are under way.
+    pub moves: usize,
+}
+
+/// A leg of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LegView {
+    /// Its channel.
+    pub channel: ChannelId,
+    /// The device, if it is one of ours.
+    pub device: Option<DeviceId>,
+    /// Who is shown at it.
+    pub party: Party,
+    /// `ringing`, `early`, `talking`, `holding`, `alone`.
+    pub state: &'static str,
+}
+
+/// A call: legs that talk to, or ring for, each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CallView {
+    /// Where it is.
+    pub switch: SwitchName,
+    /// Its legs, who called first.
+    pub legs: Vec<LegView>,
+}
+
+/// Why an extension rings where it does, on one switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WhyView {
+    /// The switch.
+    pub switch: SwitchName,
+    /// Whether its state is fresh.
+    pub fresh: bool,
+    /// The extension's route.
+    pub route: Option<Route>,
+    /// Each of its devices.
+    pub devices: Vec<WhyDevice>,
+    /// What an inbound call rings now.
+    pub rings: Vec<DeviceId>,
+    /// How that was found.
+    pub steps: Vec<Step>,
+    /// What could be pulled, the best first.
+    pub pullable: Vec<Candidate>,
+    /// Why nothing could be pulled.
+    pub not_pullable: Option<String>,
+}
+
+/// A device in [`WhyView`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WhyDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// Whether an inbound call rings it now.
+    pub rings: bool,
+    /// Its contacts on the switch; none means that it is not registered.
+    pub contacts: Vec<String>,
+    /// How many calls it has.
+    pub calls: usize,
+}
+
+/// The switches.
+#[must_use]
+pub fn switches(core: &Core) -> Vec<SwitchView> {
+    let mut views: Vec<_> = core
+        .switches()
+        .map(|(name, switch)| SwitchView {
+            name: name.clone(),
+            fresh: switch.is_fresh(),
+            legs: switch.tracker().len(),
+            moves: switch.moves(),
+        })
+        .collect();
+    views.sort_by(|a, b| a.name.cmp(&b.name));
+    views
+}
+
+/// The calls, at most `limit`.
+#[must_use]
+pub fn calls(core: &Core, limit: usize) -> Vec<CallView> {
+    let mut views = Vec::new();
+    for (name, switch) in core.switches() {
+        let tracker = switch.tracker();
+        for (id, leg) in tracker.legs() {
+            if views.len() >= limit {
+                return views;
+            }
+            let mut ids = vec![id];
+            match &leg.bond {
+                // Told with the leg for which it rings, if that is there.
+                Bond::RingsFor(originator) if tracker.leg(originator).is_some() => continue,
+                // Told once, by the leg that called.
+                Bond::TalksTo(peer) => {
+                    if let Some(other) = tracker.leg(peer) {
+                        let first = (leg.direction == Direction::Outbound, id)
+                            < (other.direction == Direction::Outbound, peer);
+                        if !first {
+                            continue;
+                        }
+                        ids.push(peer);
+                    }
+                }
+                Bond::Alone | Bond::RingsFor(_) => {}
+            }
+            ids.extend(tracker.forks_of(id));
+            let legs = ids
+                .iter()
+                .filter_map(|id| Some(leg_view(id, tracker.leg(id)?)))
+                .collect();
+            views.push(CallView {
+                switch: name.clone(),
+                legs,
+            });
+        }
+    }
+    views
+}
+
+fn leg_view(id: &ChannelId, leg: &Leg) -> LegView {
+    let state = match (&leg.bond, leg.progress) {
+        (Bond::TalksTo(_), Progress::Answered) if leg.holds => "holding",
+        (Bond::TalksTo(_), Progress::Answered) => "talking",
+        (_, Progress::EarlyMedia) => "early",
+        (_, Progress::Setup) => "ringing",
+        (Bond::Alone | Bond::RingsFor(_), Progress::Answered) => "alone",
+    };
+    LegView {
+        channel: id.clone(),
+        device: leg.device.clone(),
+        party: leg.party.clone(),
+        state,
+    }
+}
+
+/// Why an extension rings where it does; `None` if it is not known.
+#[must_use]
+pub fn why(core: &Core, id: &ExtensionId) -> Option<Vec<WhyView>> {
+    let extension = core.directory().extension(id)?;
+    let mut views = Vec::new();
+    for (name, switch) in core.switches() {
+        let hunt = core.explain(name, id)?;
+        let (pullable, not_pullable) =
+            match pull::candidates(switch.tracker(), extension, None, None) {
+                Ok(found) => (found, None),
+                Err(refusal) => (Vec::new(), Some(refusal.to_string())),
+            };
+        let devices = extension.device_ids().map(|device| WhyDevice {
+            rings: hunt.targets.contains(&device),
+            contacts: switch.contacts(&device).to_vec(),
+            calls: switch.tracker().legs_of(&device).count(),
+            device,
+        });
+        views.push(WhyView {
+            switch: name.clone(),
+            fresh: switch.is_fresh(),
+            route: extension.route.clone(),
+            devices: devices.collect(),
+            rings: hunt.targets,
+            steps: hunt.steps,
+            pullable,
+            not_pullable,
+        });
+    }
+    views.sort_by(|a, b| a.switch.cmp(&b.switch));
+    Some(views)
+}

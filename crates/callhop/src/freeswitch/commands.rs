@@ -1,0 +1,171 @@
+//! What is asked of, and ordered from, a FreeSWITCH over its command link.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use callhop_calls::core::{Answer, PullOrder};
+use callhop_calls::id::{ChannelId, DeviceId, ExtensionId};
+use callhop_esl::word::{DialString, HashKey, Uuid36, VarName, VarValue, Word, WordError};
+use callhop_esl::{Api, ApiReply, CommandError, CommandLink, Event};
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::translate::{self, Caller};
+
+/// The realm of mod_hash in which the routing snapshot is kept.
+const REALM: &str = "callhop";
+
+/// What the phones that stop ringing are told (RFC 3326; mod_sofia.c reads the variable `sip_reason`).
+const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
+/// Why a command was not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no link to the switch at the moment.
+    #[error("no link to the switch")]
+    Down,
+    /// An argument is outside the whitelist.
+    #[error(transparent)]
+    Word(#[from] WordError),
+    /// The switch refused it, or it is not known whether it was done.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// The way to send commands to one switch, whichever connection it has at the moment.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    link: watch::Receiver<Option<Arc<CommandLink>>>,
+}
+
+impl Commands {
+    pub(super) fn new(link: watch::Receiver<Option<Arc<CommandLink>>>) -> Self {
+        Self { link }
+    }
+
+    fn link(&self) -> Result<Arc<CommandLink>, RunError> {
+        self.link.borrow().clone().ok_or(RunError::Down)
+    }
+
+    /// Who waits in the channel `leg`; `None` if this switch has no such channel.
+    ///
+    /// # Errors
+    /// The switch can't be asked.
+    pub async fn caller(&self, leg: &ChannelId) -> Result<Option<Caller>, RunError> {
+        let dump = dump(&*self.link()?, leg).await?;
+        Ok(dump.as_ref().and_then(translate::caller))
+    }
+
+    /// What has to be true on the switch before the new leg's dialplan moves the call: the ringing forks know why they are
+    /// going to be cancelled, the new device's display is told who the far end is, and the far end's display is left alone.
+    /// Nothing here touches the call itself, so a failure is logged and the move goes on.
+    pub async fn prepare_pull(&self, new_leg: &ChannelId, order: &PullOrder) {
+        let mut variables: Vec<(&ChannelId, &str, Cow<'_, str>)> = Vec::new();
+        for fork in &order.forks {
+            variables.push((fork, "sip_reason", ELSEWHERE.into()));
+        }
+        // Else the far end would be sent an UPDATE with the number of the new device.
+        variables.push((&order.far_leg, "ignore_display_updates", "true".into()));
+        let display = [
+            ("initial_callee_id_number", &order.party.number),
+            ("initial_callee_id_name", &order.party.name),
+        ];
+        for (name, value) in display {
+            if is_displayable(value) {
+                variables.push((new_leg, name, value.into()));
+            }
+        }
+        for (leg, name, value) in variables {
+            if let Err(error) = self.set(leg, name, &value).await {
+                warn!(%leg, variable = name, %error, "a leg could not be prepared for the move");
+            }
+        }
+    }
+
+    async fn set(&self, leg: &ChannelId, name: &str, value: &str) -> Result<(), RunError> {
+        let api = Api::UuidSetvar {
+            uuid: Uuid36::new(leg.as_str())?,
+            name: VarName::new(name)?,
+            value: VarValue::new(value)?,
+        };
+        self.link()?.api(&api).await?;
+        Ok(())
+    }
+
+    /// Writes the routing snapshot of an extension, or removes it.
+    ///
+    /// # Errors
+    /// The switch can't be told.
+    pub async fn publish(
+        &self,
+        extension: &ExtensionId,
+        answer: Option<&Answer>,
+    ) -> Result<(), RunError> {
+        let realm = Word::new(REALM)?;
+        let key = HashKey::new(extension.to_string())?;
+        let api = match answer {
+            Some(answer) => Api::HashInsert {
+                realm,
+                key,
+                value: DialString::new(translate::dial_string(answer))?,
+            },
+            None => Api::HashDelete { realm, key },
+        };
+        match self.link()?.api(&api).await {
+            Ok(_) => Ok(()),
+            // It was not there.
+            Err(CommandError::Refused { .. }) if answer.is_none() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether a caller's name or number may be shown on another display: what the far end sent is not to be trusted with more
+/// than letters, digits and a few marks.
+fn is_displayable(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.trim() == text
+        && text.chars().all(|c| {
+            c.is_ascii_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-' | '+' | '*' | '#')
+        })
+}
+
+/// The data of a channel; `None` if there is no such channel.
+pub(super) async fn dump(
+    link: &CommandLink,
+    leg: &ChannelId,
+) -> Result<Option<Event>, CommandError> {
+    // A name that is not a UUID is none of this switch's channels.
+    let Ok(uuid) = Uuid36::new(leg.as_str()) else {
+        return Ok(None);
+    };
+    match link.api(&Api::UuidDump { uuid }).await {
+        Ok(reply) => Ok(Some(reply.into_event())),
+        Err(CommandError::Refused { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The contacts of a device.
+pub(super) async fn contacts(
+    link: &CommandLink,
+    device: &DeviceId,
+) -> Result<Vec<String>, RunError> {
+    let api = Api::SofiaContact {
+        user: Word::new(device.number.as_str())?,
+        domain: Word::new(device.domain.as_str())?,
+    };
+    Ok(translate::contacts(&link.api(&api).await?.text()))
+}
+
+pub(super) async fn show_channels(link: &CommandLink) -> Result<String, CommandError> {
+    link.api(&Api::ShowChannels).await.map(into_text)
+}
+
+pub(super) async fn show_registrations(link: &CommandLink) -> Result<String, CommandError> {
+    link.api(&Api::ShowRegistrations).await.map(into_text)
+}
+
+fn into_text(reply: ApiReply) -> String {
+    reply.text().into_owned()
+}

@@ -1,0 +1,319 @@
+//! The driver for FreeSWITCH: two links, and what the core wants of the switch.
+//!
+//! Owns the links of one switch. Refuses to decide anything: what the event link reports goes to the core, and what the
+//! core orders is sent. The event link is always drained: its events are translated and handed on without waiting for
+//! anybody.
+//!
+//! ```text
+//! (1) down --both links up--> (2) reading --switch read whole--> (3) fresh
+//!       ^                          |                                |
+//!       `------ a link is lost, or silent for SILENCE --------------'
+//! ```
+//!
+//! **Invariant**: the events of a connection are subscribed to before the switch is read, and those that came meanwhile are
+//! handed on after the reading, so that nothing falls between.
+
+mod commands;
+pub mod translate;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callhop_calls::core::Input;
+use callhop_calls::id::{ChannelId, DeviceId, SwitchName};
+use callhop_calls::tracker::SnapshotLeg;
+use callhop_esl::word::Subclass;
+use callhop_esl::{
+    Backoff, CommandError, CommandLink, ConnectError, Event, EventLink, EventName, LinkError,
+    Options, Secret, Subscription,
+};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tracing::{debug, info, warn};
+
+use crate::config;
+use crate::controller::{Core, Metrics};
+
+pub use commands::{Commands, RunError};
+
+/// How often the tracker is compared with the switch.
+const RECONCILE_EVERY: Duration = Duration::from_secs(60);
+
+/// The first comparison after a reading. `show channels` comes from a database that lags (187 ms seen): a channel that was
+/// made just before the subscription may be missing in the reading.
+const FIRST_RECONCILE: Duration = Duration::from_secs(2);
+
+/// Between finding a difference and believing it: what is on its way over the event link has arrived by then.
+const RECONCILE_GRACE: Duration = Duration::from_secs(1);
+
+/// When nothing at all has come over the event link, not even HEARTBEAT, which the switch sends every 20 s
+/// (switch.conf, `event-heartbeat-interval`).
+const SILENCE: Duration = Duration::from_secs(50);
+
+/// Why a connection to the switch ended.
+#[derive(Debug, thiserror::Error)]
+enum SwitchError {
+    #[error("can't connect to the event socket at {address}")]
+    Connect {
+        address: String,
+        source: ConnectError,
+    },
+    #[error("the event link was lost")]
+    Link(#[from] LinkError),
+    #[error("the event link has been silent for {SILENCE:?}")]
+    Silent,
+    #[error("the switch could not be read")]
+    Read(#[from] ReadError),
+    #[error("the command link was lost")]
+    CommandLinkDown,
+}
+
+/// Why the switch could not be read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    #[error(transparent)]
+    Table(#[from] translate::TableError),
+}
+
+/// One switch: its name, and where to reach it.
+#[derive(Debug)]
+pub struct Driver {
+    name: SwitchName,
+    address: String,
+    password: Secret,
+    core: Core,
+    metrics: Arc<Metrics>,
+    commands: watch::Sender<Option<Arc<CommandLink>>>,
+}
+
+impl Driver {
+    /// A driver, and the way to send commands through it.
+    #[must_use]
+    pub fn new(switch: &config::Freeswitch, core: Core, metrics: Arc<Metrics>) -> (Self, Commands) {
+        let (sender, receiver) = watch::channel(None);
+        let driver = Self {
+            name: switch.name.clone(),
+            address: switch.address.clone(),
+            password: Secret::new(switch.password.reveal()),
+            core,
+            metrics,
+            commands: sender,
+        };
+        (driver, Commands::new(receiver))
+    }
+
+    /// Keeps the switch connected until the program ends.
+    pub async fn run(self) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        let mut said = String::new();
+        loop {
+            let ended = self.connection(&mut backoff).await;
+            self.commands.send_replace(None);
+            self.core.send(Input::LinkDown(self.name.clone()));
+            self.metrics.link(&self.name, false);
+            let error = format!("{:#}", anyhow::Error::from(ended));
+            // A switch that is away is said once, not at every attempt.
+            if error == said {
+                debug!(switch = %self.name, %error, "still waiting for the switch");
+            } else {
+                warn!(switch = %self.name, %error, "no link to the switch; its state is stale; trying again until it is there");
+                said = error;
+            }
+            let delay = backoff.next_delay(rand::random::<f64>());
+            tokio::time::sleep(delay).await;
+            if backoff.attempts() == 1 {
+                said.clear();
+            }
+        }
+    }
+
+    /// States (1) to (3), until the connection ends.
+    async fn connection(&self, backoff: &mut Backoff) -> SwitchError {
+        match self.connected(backoff).await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+
+    async fn connected(
+        &self,
+        backoff: &mut Backoff,
+    ) -> Result<std::convert::Infallible, SwitchError> {
+        let at = |source| SwitchError::Connect {
+            address: self.address.clone(),
+            source,
+        };
+        let options = Options::default();
+        let mut events =
+            EventLink::connect(&self.address, &self.password, &subscription(), &options)
+                .await
+                .map_err(at)?;
+        let link = Arc::new(
+            CommandLink::connect(&self.address, &self.password, &options)
+                .await
+                .map_err(at)?,
+        );
+        backoff.reset();
+
+        let started = Instant::now();
+        let mut buffered = Vec::new();
+        let (legs, registrations) = {
+            let reading = read_switch(&link);
+            tokio::pin!(reading);
+            loop {
+                tokio::select! {
+                    read = &mut reading => break read?,
+                    event = events.next() => buffered.push(event?),
+                }
+            }
+        };
+        let (read, late) = (legs.len(), buffered.len());
+        self.core
+            .send(Input::Registrations(self.name.clone(), registrations));
+        self.core.send(Input::Resynced(self.name.clone(), legs));
+        self.commands.send_replace(Some(link.clone()));
+        self.metrics.link(&self.name, true);
+        let (changed, registered) = mpsc::unbounded_channel();
+        for event in &buffered {
+            self.handle_event(event, &changed);
+        }
+        drop(buffered);
+        info!(switch = %self.name, address = %self.address, channels = read, events = late,
+            took_ms = started.elapsed().as_millis() as u64, "the state of the switch is fresh");
+
+        let background = futures::future::join(
+            self.follow_registrations(&link, registered),
+            self.reconcile(&link),
+        );
+        tokio::pin!(background);
+        loop {
+            tokio::select! {
+                biased;
+                event = timeout(SILENCE, events.next()) => match event {
+                    Ok(event) => self.handle_event(&event?, &changed),
+                    Err(_) => return Err(SwitchError::Silent),
+                },
+                _ = &mut background => return Err(SwitchError::CommandLinkDown),
+            }
+        }
+    }
+
+    fn handle_event(&self, event: &Event, changed: &mpsc::UnboundedSender<DeviceId>) {
+        if let Some(leg_event) = translate::leg_event(event) {
+            self.metrics.event(&self.name);
+            self.core.send(Input::Leg(self.name.clone(), leg_event));
+        } else if event.name() == EventName::Custom
+            && let Some(device) = translate::registered_device(event)
+        {
+            // The receiver lives as long as the connection.
+            let _ = changed.send(device);
+        }
+    }
+
+    /// Asks for the contacts of each device whose registration has changed. Ends with the command link.
+    async fn follow_registrations(
+        &self,
+        link: &CommandLink,
+        mut changed: mpsc::UnboundedReceiver<DeviceId>,
+    ) {
+        while let Some(device) = changed.recv().await {
+            match commands::contacts(link, &device).await {
+                Ok(contacts) => {
+                    self.core
+                        .send(Input::Contacts(self.name.clone(), device, contacts))
+                }
+                Err(error) if !link.is_up().await => {
+                    warn!(switch = %self.name, %error, "the command link was lost");
+                    return;
+                }
+                Err(error) => {
+                    warn!(switch = %self.name, %device, %error, "the contacts of a device are not known")
+                }
+            }
+        }
+    }
+
+    /// Compares the tracker with the switch, again and again. Ends with the command link.
+    async fn reconcile(&self, link: &CommandLink) {
+        let mut ticks = interval_at(Instant::now() + FIRST_RECONCILE, RECONCILE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match self.differences(link).await {
+                Ok((read, absent)) => {
+                    self.core
+                        .send(Input::Reconciled(self.name.clone(), read, absent));
+                    self.metrics.reconciled(&self.name);
+                }
+                Err(error) => {
+                    warn!(switch = %self.name, error = format!("{:#}", anyhow::Error::from(error)), "the comparison with the switch failed");
+                    if !link.is_up().await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn differences(
+        &self,
+        link: &CommandLink,
+    ) -> Result<(Vec<SnapshotLeg>, Vec<ChannelId>), ReadError> {
+        let first = self.differing(link).await?;
+        if first.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        tokio::time::sleep(RECONCILE_GRACE).await;
+        let mut read = Vec::new();
+        let mut absent = Vec::new();
+        for leg in self.differing(link).await?.intersection(&first) {
+            match commands::dump(link, leg).await? {
+                Some(event) => read.extend(translate::snapshot_leg(&event)),
+                None => absent.push(leg.clone()),
+            }
+        }
+        Ok((read, absent))
+    }
+
+    /// The legs that only one of the two has.
+    async fn differing(&self, link: &CommandLink) -> Result<HashSet<ChannelId>, ReadError> {
+        let there: HashSet<_> = translate::channels(&commands::show_channels(link).await?)?
+            .into_iter()
+            .collect();
+        let here = self.core.legs(&self.name).await;
+        Ok(there.symmetric_difference(&here).cloned().collect())
+    }
+}
+
+fn subscription() -> Subscription {
+    let mut names = translate::EVENTS.to_vec();
+    names.push(EventName::Heartbeat);
+    let custom = translate::REGISTRATION_EVENTS
+        .iter()
+        .filter_map(|name| Subclass::new(*name).ok())
+        .collect();
+    Subscription { names, custom }
+}
+
+/// Reads every channel and every registration.
+async fn read_switch(
+    link: &CommandLink,
+) -> Result<
+    (
+        Vec<SnapshotLeg>,
+        std::collections::HashMap<DeviceId, Vec<String>>,
+    ),
+    ReadError,
+> {
+    let registrations = translate::registrations(&commands::show_registrations(link).await?)?;
+    let mut legs = Vec::new();
+    for leg in translate::channels(&commands::show_channels(link).await?)? {
+        if let Some(event) = commands::dump(link, &leg).await? {
+            legs.extend(translate::snapshot_leg(&event));
+        }
+    }
+    Ok((legs, registrations))
+}

@@ -1,0 +1,370 @@
+//! FreeSWITCH's words to the core's and back, without I/O.
+//!
+//! Owns which headers of an event mean what. Identity comes from `sip_authorized`, `user_name` and `domain_name` alone:
+//! mod_sofia sets these three from its directory (sofia_reg.c, `sofia_reg_parse_auth`). `sip_auth_realm` is what the client
+//! wrote and is not looked at; nor is anything else that a SIP header can set.
+
+use std::collections::HashMap;
+
+use callhop_calls::core::Answer;
+use callhop_calls::id::{ChannelId, DeviceId, Domain, Number};
+use callhop_calls::tracker::{
+    Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
+};
+use callhop_esl::{Event, EventName, FieldSet, Fields};
+
+/// What the event link subscribes to; the tracker needs no other.
+pub const EVENTS: &[EventName] = &[
+    EventName::ChannelCreate,
+    EventName::ChannelOriginate,
+    EventName::ChannelProgress,
+    EventName::ChannelProgressMedia,
+    EventName::ChannelAnswer,
+    EventName::ChannelBridge,
+    EventName::ChannelUnbridge,
+    EventName::ChannelHold,
+    EventName::ChannelUnhold,
+    EventName::ChannelHangup,
+    EventName::ChannelDestroy,
+];
+
+/// The subclasses of `CUSTOM` that say that a registration has changed.
+pub const REGISTRATION_EVENTS: &[&str] = &["sofia::register", "sofia::unregister", "sofia::expire"];
+
+macro_rules! fields {
+    ($($name:ident = $header:literal,)*) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        #[derive(Clone, Copy)]
+        enum F { $($name,)* }
+        const WANTED_LEN: usize = [$($header),*].len();
+        const WANTED: FieldSet<WANTED_LEN> = FieldSet::new([$($header),*]);
+    };
+}
+
+fields! {
+    Sequence = "Event-Sequence",
+    UniqueId = "Unique-ID",
+    Direction = "Call-Direction",
+    AnswerState = "Answer-State",
+    CallState = "Channel-Call-State",
+    ReadCodec = "Channel-Read-Codec-Name",
+    CallerNumber = "Caller-Caller-ID-Number",
+    CallerName = "Caller-Caller-ID-Name",
+    CalleeNumber = "Caller-Callee-ID-Number",
+    CalleeName = "Caller-Callee-ID-Name",
+    Destination = "Caller-Destination-Number",
+    OtherLeg = "Other-Leg-Unique-ID",
+    OtherType = "Other-Type",
+    BridgeA = "Bridge-A-Unique-ID",
+    BridgeB = "Bridge-B-Unique-ID",
+    Authorized = "variable_sip_authorized",
+    UserName = "variable_user_name",
+    DomainName = "variable_domain_name",
+    DialedUser = "variable_dialed_user",
+    DialedDomain = "variable_dialed_domain",
+    Originator = "variable_originating_leg_uuid",
+    BridgeTo = "variable_bridge_to",
+    OfferedCodecs = "variable_ep_codec_string",
+    CallhopDomain = "variable_callhop_domain",
+    CallhopExtension = "variable_callhop_extension",
+}
+
+type Found<'e> = Fields<'e, WANTED_LEN>;
+
+fn text(fields: &Found<'_>, field: F) -> String {
+    fields
+        .get(field as usize)
+        .map(|v| v.into_owned())
+        .unwrap_or_default()
+}
+
+fn id(fields: &Found<'_>, field: F) -> Option<ChannelId> {
+    fields.get(field as usize)?.parse().ok()
+}
+
+fn is(fields: &Found<'_>, field: F, value: &[u8]) -> bool {
+    fields.raw(field as usize) == Some(value)
+}
+
+/// What an event of the switch says about a leg; `None` for events that say nothing about one.
+#[must_use]
+pub fn leg_event(event: &Event) -> Option<LegEvent> {
+    let name = event.name();
+    if !EVENTS.contains(&name) {
+        return None;
+    }
+    let fields = WANTED.scan(event);
+    let leg = id(&fields, F::UniqueId)?;
+    let other = || {
+        let (a, b) = (id(&fields, F::BridgeA)?, id(&fields, F::BridgeB)?);
+        Some(if a == leg { b } else { a })
+    };
+    let change = match name {
+        EventName::ChannelBridge => Change::Bridged(other()?),
+        EventName::ChannelUnbridge => Change::Unbridged(other()?),
+        EventName::ChannelHold => Change::Held,
+        EventName::ChannelUnhold => Change::Unheld,
+        EventName::ChannelHangup | EventName::ChannelDestroy => Change::Gone,
+        _ => Change::Told,
+    };
+    let facts = (change != Change::Gone).then(|| facts(&fields));
+    Some(LegEvent {
+        sequence: sequence(&fields),
+        leg,
+        facts,
+        change,
+    })
+}
+
+/// A leg as `uuid_dump` shows it; `None` if the text is not that of a channel.
+#[must_use]
+pub fn snapshot_leg(dump: &Event) -> Option<SnapshotLeg> {
+    let fields = WANTED.scan(dump);
+    Some(SnapshotLeg {
+        sequence: sequence(&fields),
+        leg: id(&fields, F::UniqueId)?,
+        facts: facts(&fields),
+        // Set while an audio bridge runs, and only then (switch_ivr_bridge.c, audio_bridge_thread).
+        talks_to: id(&fields, F::BridgeTo),
+        holds: is(&fields, F::CallState, b"HELD"),
+    })
+}
+
+fn sequence(fields: &Found<'_>) -> Sequence {
+    Sequence(text(fields, F::Sequence).parse().unwrap_or_default())
+}
+
+fn facts(fields: &Found<'_>) -> Facts {
+    let direction = if is(fields, F::Direction, b"outbound") {
+        Direction::Outbound
+    } else {
+        Direction::Inbound
+    };
+    let progress = match fields.raw(F::AnswerState as usize) {
+        Some(b"answered") => Progress::Answered,
+        Some(b"early") => Progress::EarlyMedia,
+        _ => Progress::Setup,
+    };
+    let originator = match direction {
+        Direction::Inbound => None,
+        Direction::Outbound => id(fields, F::Originator).or_else(|| {
+            is(fields, F::OtherType, b"originator")
+                .then(|| id(fields, F::OtherLeg))
+                .flatten()
+        }),
+    };
+    let party = match direction {
+        Direction::Inbound => Party {
+            number: text(fields, F::CallerNumber),
+            name: text(fields, F::CallerName),
+        },
+        Direction::Outbound => {
+            let callee = text(fields, F::CalleeNumber);
+            let number = if callee.is_empty() {
+                text(fields, F::Destination)
+            } else {
+                callee
+            };
+            Party {
+                number,
+                name: text(fields, F::CalleeName),
+            }
+        }
+    };
+    let codec = text(fields, F::ReadCodec);
+    Facts {
+        device: device(fields, direction),
+        direction,
+        progress,
+        originator,
+        party,
+        codec: (!codec.is_empty()).then_some(codec),
+    }
+}
+
+fn device(fields: &Found<'_>, direction: Direction) -> Option<DeviceId> {
+    let (user, domain) = match direction {
+        Direction::Inbound if is(fields, F::Authorized, b"true") => (F::UserName, F::DomainName),
+        Direction::Inbound => return None,
+        // Set by the endpoint `user` (mod_dptools.c), and by us for a device with several contacts.
+        Direction::Outbound => (F::DialedUser, F::DialedDomain),
+    };
+    let number: Number = fields.get(user as usize)?.parse().ok()?;
+    let domain: Domain = fields.get(domain as usize)?.parse().ok()?;
+    Some(DeviceId::new(number, domain))
+}
+
+/// A channel that asks: what the switch itself says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Its channel.
+    pub leg: ChannelId,
+    /// Whether it has called the switch and has not been answered yet, as everybody who asks.
+    pub is_waiting: bool,
+    /// The authenticated device.
+    pub device: Option<DeviceId>,
+    /// What it dialled, unchecked.
+    pub dialled: String,
+    /// The extension that the admin's dialplan names instead of the dialled number, unchecked.
+    pub extension: Option<String>,
+    /// The domain of the call, for hunting.
+    pub domain: Option<Domain>,
+    /// The codecs that it offers.
+    pub codecs: Vec<String>,
+}
+
+/// Reads the channel that asks from its `uuid_dump`.
+#[must_use]
+pub fn caller(dump: &Event) -> Option<Caller> {
+    let fields = WANTED.scan(dump);
+    let direction = facts(&fields).direction;
+    let domain = |field: F| fields.get(field as usize).and_then(|d| d.parse().ok());
+    let extension = text(&fields, F::CallhopExtension);
+    Some(Caller {
+        leg: id(&fields, F::UniqueId)?,
+        is_waiting: direction == Direction::Inbound && !is(&fields, F::AnswerState, b"answered"),
+        device: device(&fields, direction),
+        dialled: text(&fields, F::Destination),
+        extension: (!extension.is_empty()).then_some(extension),
+        domain: domain(F::DomainName).or_else(|| domain(F::CallhopDomain)),
+        codecs: codecs(&text(&fields, F::OfferedCodecs)),
+    })
+}
+
+/// The names in `ep_codec_string`, e.g. `CORE_PCM_MODULE.PCMU@8000h@20i@64000b,...`.
+fn codecs(offered: &str) -> Vec<String> {
+    offered
+        .split(',')
+        .filter_map(|codec| codec.split('@').next()?.rsplit('.').next())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The dial string of an answer. A device with one contact is rung through the endpoint `user`, as the admin's directory
+/// says; with several, each contact is named, because `user/a,user/b` calls only the first contact of each
+/// (switch_ivr_originate.c). A contact that the whitelist refuses is left to the endpoint `user` too.
+#[must_use]
+pub fn dial_string(answer: &Answer) -> String {
+    let mut legs = Vec::new();
+    for (device, contacts) in &answer.targets {
+        if contacts.len() < 2 || !contacts.iter().all(|contact| is_safe_contact(contact)) {
+            legs.push(format!("user/{device}"));
+            continue;
+        }
+        let DeviceId { number, domain } = device;
+        legs.extend(contacts.iter().map(|contact| {
+            format!("[dialed_user={number},dialed_domain={domain},presence_id={device}]{contact}")
+        }));
+    }
+    legs.join(",")
+}
+
+/// Whether a contact can stand in a dial string: nothing that ends it, begins another one, or is unfolded.
+fn is_safe_contact(contact: &str) -> bool {
+    contact.starts_with("sofia/")
+        && contact.len() <= 512
+        && contact.bytes().all(|b| {
+            b.is_ascii_alphanumeric()
+                || matches!(
+                    b,
+                    b'/' | b':'
+                        | b'@'
+                        | b'.'
+                        | b';'
+                        | b'='
+                        | b'-'
+                        | b'_'
+                        | b'+'
+                        | b'~'
+                        | b'%'
+                        | b'*'
+                )
+        })
+}
+
+/// The contacts in the answer to `sofia_contact */user@domain`, none if it is not registered.
+#[must_use]
+pub fn contacts(answer: &str) -> Vec<String> {
+    let mut contacts: Vec<_> = answer
+        .trim()
+        .split(',')
+        .filter(|c| c.starts_with("sofia/"))
+        .map(str::to_owned)
+        .collect();
+    contacts.sort();
+    contacts.dedup();
+    contacts
+}
+
+/// `show registrations as json` does not have the form that switch_console.c gives it.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Not JSON.
+    #[error("the switch's table is not JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+#[derive(serde::Deserialize)]
+struct Table<T> {
+    #[serde(default = "Vec::new")]
+    rows: Vec<T>,
+}
+
+#[derive(serde::Deserialize)]
+struct Registration {
+    reg_user: String,
+    realm: String,
+    url: String,
+}
+
+#[derive(serde::Deserialize)]
+struct Channel {
+    uuid: String,
+}
+
+/// All registrations out of `show registrations as json`. Names that the whitelist refuses are left out: they can't be
+/// devices of ours.
+///
+/// # Errors
+/// It is not the table.
+pub fn registrations(json: &str) -> Result<HashMap<DeviceId, Vec<String>>, TableError> {
+    let table: Table<Registration> = serde_json::from_str(json)?;
+    let mut found: HashMap<DeviceId, Vec<String>> = HashMap::new();
+    for row in table.rows {
+        if let (Ok(number), Ok(domain)) = (row.reg_user.parse(), row.realm.parse()) {
+            found
+                .entry(DeviceId::new(number, domain))
+                .or_default()
+                .push(row.url);
+        }
+    }
+    for contacts in found.values_mut() {
+        contacts.sort();
+        contacts.dedup();
+    }
+    Ok(found)
+}
+
+/// All channels out of `show channels as json`.
+///
+/// # Errors
+/// It is not the table.
+pub fn channels(json: &str) -> Result<Vec<ChannelId>, TableError> {
+    let table: Table<Channel> = serde_json::from_str(json)?;
+    Ok(table
+        .rows
+        .iter()
+        .filter_map(|row| row.uuid.parse().ok())
+        .collect())
+}
+
+/// The device of a registration event.
+#[must_use]
+pub fn registered_device(event: &Event) -> Option<DeviceId> {
+    let field = |names: [&str; 2]| names.iter().find_map(|name| event.get_filled(name));
+    // sofia::register and sofia::unregister say from-user, sofia::expire says user (sofia_reg.c).
+    let number = field(["from-user", "user"])?.parse().ok()?;
+    let domain = field(["from-host", "host"])?.parse().ok()?;
+    Some(DeviceId::new(number, domain))
+}
