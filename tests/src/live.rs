@@ -1,0 +1,10 @@
+//! The real lab: a FreeSWITCH process of its own, PJSIP phones, and an ear on the loopback interface.
+//!
+//! Owns the processes, their folder (`target/live`) and their ports. Refuses to touch a switch that runs already.
+
+pub mod config;
+pub mod ear;
+pub mod lab;
+pub mod phones;
+pub mod ports;
+pub mod switch;

@@ -1,0 +1,475 @@
+//! The real site: switch, phones, ear and controller together.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::{
+    config,
+    ear::{Ear, unix_now},
+    phones::{self, Phones},
+    ports::{Ports, local},
+    switch::{PASSWORD, Switch},
+};
+use crate::{
+    cast::{EXTENSIONS, Phone},
+    controller::{Controller, Setup},
+    site::{
+        Call, CallReport, CallState, Dial, Forgery, HandOver, Kind, Moment, OnRing, Site, Sound,
+        Span,
+    },
+};
+
+/// The name of the switch in the controller's configuration.
+pub const SWITCH_NAME: &str = "lab";
+
+/// What a lab needs from outside.
+#[derive(Debug, Clone)]
+pub struct Needs {
+    /// The FreeSWITCH program.
+    pub freeswitch: PathBuf,
+    /// The controller's program; without it only the stories of the bare switch can be played.
+    pub callhop: Option<PathBuf>,
+    /// Cargo's target folder: the Python environment and the lab's own folder are put there.
+    pub target: PathBuf,
+}
+
+/// The real site.
+#[derive(Debug)]
+pub struct Lab {
+    dir: PathBuf,
+    python: PathBuf,
+    ports: Ports,
+    phones: Phones,
+    ear: Ear,
+    controller: Controller,
+    has_controller: bool,
+    switch: Switch,
+    /// Locks the database while it is "down".
+    locked: Option<std::process::Child>,
+    /// Swallows questions while the network is "down".
+    swallow: Option<Swallow>,
+}
+
+/// A port that nobody accepts on, with a full queue: the system drops what knocks, as a broken network does.
+#[derive(Debug)]
+struct Swallow {
+    port: u16,
+    _listener: TcpListener,
+    _queued: Vec<std::net::TcpStream>,
+}
+
+impl Lab {
+    /// Builds and starts everything. The folder of the last run is thrown away first.
+    ///
+    /// # Errors
+    /// When a part does not start, with its own words.
+    pub fn start(needs: &Needs) -> Result<Self> {
+        let dir = needs.target.join("live");
+        if dir.exists() {
+            fs::remove_dir_all(&dir).with_context(|| format!("emptying {}", dir.display()))?;
+        }
+        fs::create_dir_all(&dir)?;
+        let python = phones::python(&needs.target)?;
+        let ports = Ports::find()?;
+        config::write(&dir, ports)?;
+        let controller = Controller::new(Setup {
+            program: needs.callhop.clone().unwrap_or_default(),
+            dir: dir.join("callhop"),
+            store_url: format!("sqlite://{}", dir.join("callhop/callhop.db").display()),
+            switches: vec![(
+                SWITCH_NAME.into(),
+                local(ports.esl()).to_string(),
+                PASSWORD.into(),
+            )],
+            http: local(ports.http()),
+        })?;
+        let mut lab = Self {
+            python: python.clone(),
+            ports,
+            controller,
+            has_controller: needs.callhop.is_some(),
+            ear: Ear::start(ports)?,
+            switch: Switch::new(needs.freeswitch.clone(), &dir, ports),
+            phones: {
+                // Phones start while the switch does; their first REGISTER is repeated until it listens.
+                Phones::start(&python, &dir.join("phones"), ports)?
+            },
+            dir,
+            locked: None,
+            swallow: None,
+        };
+        if lab.has_controller {
+            lab.write_dialplan()?;
+        }
+        lab.switch.start()?;
+        lab.register_all()?;
+        if lab.has_controller {
+            lab.controller.start()?;
+            for (extension, devices) in EXTENSIONS {
+                let mut args = vec!["extension", "add", extension];
+                devices
+                    .iter()
+                    .for_each(|device| args.extend(["--device", *device]));
+                lab.controller.cli(&args)?.ok()?;
+            }
+        }
+        Ok(lab)
+    }
+
+    /// The lab's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The lab's ports.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// The switch's process.
+    #[must_use]
+    pub fn switch_pid(&self) -> Option<u32> {
+        self.switch.pid()
+    }
+
+    /// Puts Callhop's file into both contexts, with the address of the controller or of the port that swallows.
+    fn write_dialplan(&mut self) -> Result<()> {
+        let mut text = self
+            .controller
+            .cli(&["dialplan", "show", "freeswitch"])?
+            .ok()?;
+        if let Some(swallow) = &self.swallow {
+            text = text.replace(
+                &self.controller.http().to_string(),
+                &local(swallow.port).to_string(),
+            );
+        }
+        fs::write(self.dir.join("conf/dialplan/callhop/callhop.xml"), text)?;
+        Ok(())
+    }
+
+    fn register_all(&mut self) -> Result<()> {
+        for phone in Phone::ALL.into_iter().filter(|phone| phone.registers()) {
+            self.phones.register(phone, true)?;
+        }
+        Ok(())
+    }
+
+    fn wait_no_channels(&mut self) -> Result<()> {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let count = self.switch.api("show channels count")?;
+            if count.trim().starts_with("0 ") {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                bail!("channels are left: {}", self.switch.api("show channels")?);
+            }
+            self.switch.api("hupall")?;
+            // A question to the switch; it would have to be subscribed to else, for this one place.
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Site for Lab {
+    fn kind(&self) -> Kind {
+        Kind::Real
+    }
+
+    fn now(&self) -> Moment {
+        Moment(unix_now())
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.database(true)?;
+        self.network(true)?;
+        if self.controller.is_frozen() {
+            self.controller.freeze(false)?;
+        }
+        self.phones.hang_up_all()?;
+        self.wait_no_channels()?;
+        for phone in Phone::ALL {
+            self.on_ring(phone, OnRing::Answer)?;
+        }
+        self.phones.register(Phone::P1001b, false)?;
+        if self.has_controller {
+            self.controller.start()?;
+            for (extension, _) in EXTENSIONS {
+                self.controller.cli(&["route", "reset", extension])?.ok()?;
+            }
+        }
+        self.phones.forget();
+        self.ear.forget();
+        Ok(())
+    }
+
+    fn dial(&mut self, phone: Phone, number: &str, how: Dial<'_>) -> Result<Call> {
+        self.phones.dial(phone, number, how.headers)
+    }
+
+    fn on_ring(&mut self, phone: Phone, what: OnRing) -> Result<()> {
+        let steps = match what {
+            OnRing::Answer => json!([{"code": 180}, {"code": 200}]),
+            OnRing::Ring => json!([{"code": 180}]),
+            OnRing::Nothing => json!([]),
+            OnRing::EarlyMedia => json!([{"code": 183}]),
+            OnRing::Reject(code) => json!([{"code": code}]),
+        };
+        self.phones
+            .tell(phone, "on_ring", json!({"steps": steps}))
+            .map(drop)
+    }
+
+    fn answer(&mut self, call: Call) -> Result<()> {
+        self.phones
+            .tell(call.phone, "answer", json!({"call": call.key}))
+            .map(drop)
+    }
+
+    fn hang_up(&mut self, call: Call) -> Result<()> {
+        self.phones
+            .tell(call.phone, "hangup", json!({"call": call.key}))
+            .map(drop)
+    }
+
+    fn hold(&mut self, call: Call, held: bool) -> Result<()> {
+        self.phones
+            .tell(
+                call.phone,
+                if held { "hold" } else { "unhold" },
+                json!({"call": call.key}),
+            )
+            .map(drop)
+    }
+
+    fn transfer(&mut self, call: Call, number: &str) -> Result<()> {
+        self.phones
+            .tell(
+                call.phone,
+                "transfer",
+                json!({"call": call.key, "number": number}),
+            )
+            .map(drop)
+    }
+
+    fn join(&mut self, call: Call, other: Call) -> Result<()> {
+        self.phones
+            .tell(
+                call.phone,
+                "join",
+                json!({"call": call.key, "other": other.key}),
+            )
+            .map(drop)
+    }
+
+    fn register(&mut self, phone: Phone, registered: bool) -> Result<()> {
+        self.phones.register(phone, registered)
+    }
+
+    fn wait_call(
+        &mut self,
+        phone: Phone,
+        since: Moment,
+        states: &[CallState],
+        within: Duration,
+    ) -> Result<CallReport> {
+        self.phones.wait(phone, since, None, states, within)
+    }
+
+    fn wait_state(
+        &mut self,
+        call: Call,
+        states: &[CallState],
+        within: Duration,
+    ) -> Result<CallReport> {
+        self.phones
+            .wait(call.phone, Moment(0.0), Some(call), states, within)
+    }
+
+    fn wait_report(
+        &mut self,
+        call: Call,
+        within: Duration,
+        is_it: &dyn Fn(&CallReport) -> bool,
+    ) -> Result<CallReport> {
+        self.phones.wait_report(call, within, is_it)
+    }
+
+    fn calls_since(&mut self, phone: Phone, since: Moment) -> Vec<CallReport> {
+        self.phones.since(phone, since)
+    }
+
+    fn wait_hears(
+        &mut self,
+        phone: Phone,
+        sound: Sound,
+        since: Moment,
+        within: Duration,
+    ) -> Result<()> {
+        self.ear.wait(phone, sound, since, within)
+    }
+
+    fn heard(&mut self, phone: Phone, since: Moment) -> Vec<Span> {
+        self.ear.heard(phone, since)
+    }
+
+    fn hand_over(&mut self, far: Phone, old: Phone, new: Phone, since: Moment) -> Option<HandOver> {
+        self.ear.hand_over(far, old, new, since)
+    }
+
+    fn invite_sent(&mut self, phone: Phone, number: &str, since: Moment) -> Option<Moment> {
+        self.ear.invite_sent(phone, number, since)
+    }
+
+    fn invite_came(&mut self, phone: Phone, since: Moment) -> Option<Moment> {
+        self.ear.invite_came(phone, since)
+    }
+
+    fn forge(&mut self, forgery: Forgery<'_>) -> Result<Vec<u16>> {
+        let part = forgery.as_phone.part();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("live/forge.py");
+        let mut command = Command::new(&self.python);
+        command
+            .arg(script)
+            .args(["--server", &local(self.ports.forced()).to_string()]);
+        command.args([
+            "--user",
+            part.user,
+            "--password",
+            part.password,
+            "--realm",
+            forgery.realm,
+        ]);
+        command.args(["--sender", forgery.from, "--number", forgery.number]);
+        for header in forgery.headers {
+            command.args(["--header", header]);
+        }
+        let output = command.output()?;
+        let said: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("forge.py: {}", String::from_utf8_lossy(&output.stderr)))?;
+        let codes = said["codes"].as_array().context("forge.py without codes")?;
+        Ok(codes
+            .iter()
+            .filter_map(Value::as_u64)
+            .filter_map(|code| u16::try_from(code).ok())
+            .collect())
+    }
+
+    fn has_controller(&self) -> bool {
+        self.has_controller
+    }
+
+    fn controller(&mut self) -> &mut Controller {
+        &mut self.controller
+    }
+
+    fn database(&mut self, up: bool) -> Result<()> {
+        if let Some(mut child) = self.locked.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        if up {
+            return Ok(());
+        }
+        let file = self.dir.join("callhop/callhop.db");
+        let hold = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],timeout=30,isolation_level=None)\n\
+                    c.execute('BEGIN EXCLUSIVE')\nprint('locked',flush=True)\nsys.stdin.read()";
+        let mut child = Command::new(&self.python)
+            .args(["-c", hold])
+            .arg(file)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        let output = child.stdout.take().context("no output")?;
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line)?;
+        self.locked = Some(child);
+        if line.trim() != "locked" {
+            bail!("the database could not be locked");
+        }
+        Ok(())
+    }
+
+    fn network(&mut self, up: bool) -> Result<()> {
+        if up == self.swallow.is_none() {
+            return Ok(());
+        }
+        self.swallow = if up { None } else { Some(Swallow::new()?) };
+        self.write_dialplan()?;
+        self.switch.api("reloadxml").map(drop)
+    }
+
+    fn restart_switch(&mut self) -> Result<()> {
+        self.switch.kill()?;
+        self.switch.start()?;
+        self.phones.hang_up_all()?;
+        self.register_all()
+    }
+
+    fn switch_api(&mut self, command: &str) -> Result<String> {
+        self.switch.api(command)
+    }
+
+    fn channel_of(&mut self, call: Call) -> Result<String> {
+        let wanted = self
+            .phones
+            .sip_id(call)
+            .context("the phone does not know the Call-ID yet")?;
+        let listed: Value = serde_json::from_str(&self.switch.api("show channels as json")?)?;
+        for row in listed["rows"].as_array().into_iter().flatten() {
+            let uuid = row["uuid"].as_str().unwrap_or_default();
+            if self
+                .switch
+                .api(&format!("uuid_getvar {uuid} sip_call_id"))?
+                == wanted
+            {
+                return Ok(uuid.to_owned());
+            }
+        }
+        bail!("no channel carries {wanted}")
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.locked.take() {
+            // Nobody is left who could be told.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Swallow {
+    fn new() -> Result<Self> {
+        let listener = TcpListener::bind(local(0))?;
+        let address = listener.local_addr()?;
+        let mut queued = Vec::new();
+        // The queue of the standard library's listener holds 128 or 4,096, as the system allows.
+        while let Ok(stream) =
+            std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100))
+        {
+            queued.push(stream);
+            if queued.len() > 10_000 {
+                bail!("the queue of {address} does not fill");
+            }
+        }
+        Ok(Self {
+            port: address.port(),
+            _listener: listener,
+            _queued: queued,
+        })
+    }
+}

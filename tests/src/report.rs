@@ -1,0 +1,152 @@
+//! What a run has measured and how its stories ended.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+/// A time that stories take down, always in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Measure {
+    /// The far end's last packet of the old voice to its first of the new one, on a pull.
+    PullGap,
+    /// The same on the switch's own `intercept` of a known UUID.
+    NativeGap,
+    /// INVITE of the star code to the far end's first packet of the new voice.
+    PullTime,
+    /// INVITE of the plain intercept to the same.
+    NativeTime,
+    /// INVITE of an inbound call to the INVITE of the first phone, by way of Callhop.
+    Hunt,
+    /// The same by a static `bridge` to the same phones.
+    Static,
+}
+
+impl Measure {
+    const PAIRS: [(&'static str, Self, Self, f64); 3] = [
+        ("gap at the far end", Self::PullGap, Self::NativeGap, 1.05),
+        (
+            "star code to bridge",
+            Self::PullTime,
+            Self::NativeTime,
+            1.15,
+        ),
+        ("inbound call to ringing", Self::Hunt, Self::Static, 0.0),
+    ];
+}
+
+/// All that was measured in a run.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    values: BTreeMap<Measure, Vec<f64>>,
+}
+
+impl Ledger {
+    /// Takes down a value, ms.
+    pub fn note(&mut self, measure: Measure, ms: f64) {
+        self.values.entry(measure).or_default().push(ms);
+    }
+
+    /// Median, smallest, largest and 99th percentile, ms, and how many there are.
+    #[must_use]
+    pub fn summary(&self, measure: Measure) -> Option<Summary> {
+        let mut values = self.values.get(&measure)?.clone();
+        values.sort_by(f64::total_cmp);
+        let at = |part: f64| values[((values.len() - 1) as f64 * part).round() as usize];
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 0 {
+            (values[middle - 1] + values[middle]) / 2.0
+        } else {
+            values[middle]
+        };
+        Some(Summary {
+            count: values.len(),
+            median,
+            min: values[0],
+            max: at(1.0),
+            p99: at(0.99),
+        })
+    }
+
+    /// The table that ends a run: ours beside the switch's own, with the ratio or the difference of the medians.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        for (name, ours, native, reach) in Measure::PAIRS {
+            let pair = (self.summary(ours), self.summary(native));
+            let rows = [("Callhop", pair.0), ("the switch alone", pair.1)];
+            let rows: Vec<_> = rows
+                .into_iter()
+                .filter_map(|(who, row)| Some((who, row?)))
+                .collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let _ = writeln!(
+                text,
+                "{:<26} {:>5} {:>7} {:>7} {:>7} {:>7}",
+                format!("{name}, ms"),
+                "n",
+                "median",
+                "min",
+                "max",
+                "p99"
+            );
+            for (who, it) in rows {
+                let _ = writeln!(
+                    text,
+                    "  {who:<24} {:>5} {:>7.1} {:>7.1} {:>7.1} {:>7.1}",
+                    it.count, it.median, it.min, it.max, it.p99
+                );
+            }
+            let (Some(ours), Some(native)) = pair else {
+                continue;
+            };
+            if reach > 0.0 {
+                let _ = writeln!(
+                    text,
+                    "  ratio of the medians {:.3} (to reach: {reach})",
+                    ours.median / native.median
+                );
+            } else {
+                let _ = writeln!(
+                    text,
+                    "  added, median {:.1} (to reach: 2)",
+                    ours.median - native.median
+                );
+            }
+        }
+        text
+    }
+}
+
+/// A measure in five numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summary {
+    /// How many values.
+    pub count: usize,
+    /// The middle one, ms.
+    pub median: f64,
+    /// The smallest, ms.
+    pub min: f64,
+    /// The largest, ms.
+    pub max: f64,
+    /// 99 of 100 are not larger, ms.
+    pub p99: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_of_values_is_between_the_middle_ones() {
+        let mut ledger = Ledger::default();
+        [4.0, 1.0, 3.0, 2.0]
+            .into_iter()
+            .for_each(|ms| ledger.note(Measure::PullGap, ms));
+        let summary = ledger.summary(Measure::PullGap).expect("there are values");
+        assert_eq!(
+            (summary.count, summary.median, summary.min, summary.max),
+            (4, 2.5, 1.0, 4.0)
+        );
+        assert_eq!(ledger.summary(Measure::Hunt), None);
+    }
+}

@@ -1,0 +1,386 @@
+//! The moves that many stories are made of: two people talk, somebody pulls, somebody is refused.
+//!
+//! Owns the words, not the outcome: each of them says what must be true and fails with what was there instead.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{
+    cast::Phone,
+    report::{Ledger, Measure},
+    site::{Call, CallReport, CallState, Dial, HandOver, Kind, Moment, OnRing, Site, Sound},
+};
+
+/// How long anything may take that happens at once.
+pub const SOON: Duration = Duration::from_secs(5);
+
+/// Who placed the call that is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The far end called the person.
+    FarCalls,
+    /// The person called the far end.
+    FarIsCalled,
+}
+
+impl Direction {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::FarCalls, Self::FarIsCalled];
+}
+
+/// Two phones that talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Talk {
+    /// The far end's call.
+    pub far: Call,
+    /// The person's call.
+    pub near: Call,
+}
+
+/// A site and what was measured on it.
+pub struct Stage<'a> {
+    /// Where the story is played.
+    pub site: &'a mut dyn Site,
+    /// What is measured on the way.
+    pub ledger: &'a mut Ledger,
+}
+
+impl Stage<'_> {
+    /// Dials with nothing special.
+    ///
+    /// # Errors
+    /// When the phone refuses.
+    pub fn dial(&mut self, phone: Phone, number: &str) -> Result<Call> {
+        self.site.dial(phone, number, Dial::default())
+    }
+
+    /// Waits until the call is answered.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn talking(&mut self, call: Call) -> Result<CallReport> {
+        self.site.wait_state(call, &[CallState::Talking], SOON)
+    }
+
+    /// Waits until the call is over.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn ended(&mut self, call: Call) -> Result<CallReport> {
+        self.site.wait_state(call, &[CallState::Ended], SOON)
+    }
+
+    /// Waits until a call that came after `since` rings at the phone.
+    ///
+    /// # Errors
+    /// When none does.
+    pub fn rings(&mut self, phone: Phone, since: Moment) -> Result<Call> {
+        Ok(self
+            .site
+            .wait_call(phone, since, &[CallState::Incoming], SOON)?
+            .call)
+    }
+
+    /// All these phones ring and wait.
+    ///
+    /// # Errors
+    /// When a phone is gone.
+    pub fn let_ring(&mut self, phones: &[Phone]) -> Result<()> {
+        phones
+            .iter()
+            .try_for_each(|phone| self.site.on_ring(*phone, OnRing::Ring))
+    }
+
+    /// Both hear each other, steadily, from now on.
+    ///
+    /// # Errors
+    /// When one does not.
+    pub fn two_way(&mut self, one: Phone, other: Phone) -> Result<()> {
+        let since = self.site.now();
+        self.site
+            .wait_hears(one, Sound::Voice(other), since, SOON)?;
+        self.site.wait_hears(other, Sound::Voice(one), since, SOON)
+    }
+
+    /// The far end calls `number`, `near` answers, the others of the extension only ring.
+    ///
+    /// # Errors
+    /// When they do not get to talk.
+    pub fn inbound(&mut self, far: Phone, number: &str, near: Phone) -> Result<Talk> {
+        let others: Vec<Phone> = Phone::ALL
+            .into_iter()
+            .filter(|phone| *phone != near && !phone.is_outside())
+            .collect();
+        self.let_ring(&others)?;
+        self.site.on_ring(near, OnRing::Answer)?;
+        let since = self.site.now();
+        let far_call = self.dial(far, number)?;
+        self.talking(far_call)
+            .with_context(|| format!("{far} calls {number}"))?;
+        let near_call = self
+            .site
+            .wait_call(near, since, &[CallState::Talking], SOON)?
+            .call;
+        self.two_way(far, near)?;
+        Ok(Talk {
+            far: far_call,
+            near: near_call,
+        })
+    }
+
+    /// The person calls the far end, which answers.
+    ///
+    /// # Errors
+    /// When they do not get to talk.
+    pub fn outbound(&mut self, near: Phone, number: &str, far: Phone) -> Result<Talk> {
+        self.site.on_ring(far, OnRing::Answer)?;
+        let since = self.site.now();
+        let near_call = self.dial(near, number)?;
+        self.talking(near_call)
+            .with_context(|| format!("{near} calls {number}"))?;
+        let far_call = self
+            .site
+            .wait_call(far, since, &[CallState::Talking], SOON)?
+            .call;
+        self.two_way(far, near)?;
+        Ok(Talk {
+            far: far_call,
+            near: near_call,
+        })
+    }
+
+    /// `near`, a device of 1000@lab.test, and the outside phone `Out1` talk.
+    ///
+    /// # Errors
+    /// When they do not get to.
+    pub fn talk(&mut self, direction: Direction, near: Phone) -> Result<Talk> {
+        match direction {
+            Direction::FarCalls => {
+                // 1900 is the same call without Callhop.
+                let number = if self.site.has_controller() {
+                    "1000"
+                } else {
+                    "1900"
+                };
+                self.inbound(Phone::Out1, number, near)
+            }
+            Direction::FarIsCalled => self.outbound(near, "01555", Phone::Out1),
+        }
+    }
+
+    /// `new` dials `number` and gets the far end of `talk`; what the far end hears meanwhile is checked, packet by packet
+    /// on the real site.
+    ///
+    /// # Errors
+    /// When the call does not move, or the far end hears anything but the two voices.
+    pub fn moves(&mut self, talk: Talk, new: Phone, number: &str) -> Result<(Talk, HandOver)> {
+        let (far, old) = (talk.far.phone, talk.near.phone);
+        let since = self.site.now();
+        let call = self.dial(new, number)?;
+        self.talking(call)
+            .with_context(|| format!("{new} dials {number}"))?;
+        self.site.wait_hears(far, Sound::Voice(new), since, SOON)?;
+        self.site.wait_hears(new, Sound::Voice(far), since, SOON)?;
+        self.ended(talk.near).context("the old leg")?;
+        let hand_over = self
+            .site
+            .hand_over(far, old, new, since)
+            .context("no packet of the old voice before the new one")?;
+        if self.site.kind() == Kind::Real {
+            ensure!(
+                hand_over.between.is_empty(),
+                "between the voices {far} heard {:?}",
+                hand_over.between
+            );
+            ensure!(hand_over.same_stream, "the far end's RTP stream changed");
+            ensure!(
+                hand_over.sequence_step == 1,
+                "RTP sequence numbers jump by {}",
+                hand_over.sequence_step
+            );
+            let expected = hand_over.gap_ms * 8.0;
+            let step = f64::from(hand_over.timestamp_step);
+            ensure!(
+                (step - expected).abs() <= 400.0,
+                "the RTP timestamp steps by {step}, and the gap is {expected} samples"
+            );
+        }
+        Ok((
+            Talk {
+                far: talk.far,
+                near: call,
+            },
+            hand_over,
+        ))
+    }
+
+    /// Like [`Stage::moves`], and takes down the gap and the time that it took.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn measured_move(
+        &mut self,
+        talk: Talk,
+        new: Phone,
+        number: &str,
+        gap: Measure,
+        time: Measure,
+    ) -> Result<Talk> {
+        let since = self.site.now();
+        let (talk, hand_over) = self.moves(talk, new, number)?;
+        if self.site.kind() == Kind::Real {
+            let sent = self
+                .site
+                .invite_sent(new, number, since)
+                .context("no INVITE was seen on the wire")?;
+            self.ledger.note(gap, hand_over.gap_ms);
+            self.ledger
+                .note(time, hand_over.at.since(sent).as_secs_f64() * 1_000.0);
+        }
+        Ok(talk)
+    }
+
+    /// `phone` dials `number` and is refused: it hears the refusal and is never answered.
+    ///
+    /// # Errors
+    /// When anything else happens.
+    pub fn refused(&mut self, phone: Phone, number: &str) -> Result<CallReport> {
+        self.refused_with(phone, number, &[])
+    }
+
+    /// The same with headers of one's own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn refused_with(
+        &mut self,
+        phone: Phone,
+        number: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<CallReport> {
+        let since = self.site.now();
+        let call = self.site.dial(phone, number, Dial { headers })?;
+        self.site
+            .wait_hears(phone, Sound::Refusal, since, SOON)
+            .with_context(|| format!("{phone} dials {number}"))?;
+        let report = self.ended(call)?;
+        ensure!(
+            !report.was_answered,
+            "{phone} dialled {number}, was refused, and yet answered"
+        );
+        ensure!(
+            report.code >= 400,
+            "{phone} dialled {number} and got {}",
+            report.code
+        );
+        Ok(report)
+    }
+
+    /// `phone` dials `number` and hears the confirmation, and nothing of the refusal.
+    ///
+    /// # Errors
+    /// When anything else happens.
+    pub fn confirmed(&mut self, phone: Phone, number: &str) -> Result<()> {
+        let since = self.site.now();
+        let call = self.dial(phone, number)?;
+        self.site
+            .wait_hears(phone, Sound::Beep, since, SOON)
+            .with_context(|| format!("{phone} dials {number}"))?;
+        self.ended(call)?;
+        let heard = self.site.heard(phone, since);
+        ensure!(
+            heard.iter().all(|span| span.sound != Sound::Refusal),
+            "{phone} was refused after the beep"
+        );
+        Ok(())
+    }
+
+    /// `caller` dials `number`: exactly these phones ring. The call is given up then.
+    ///
+    /// # Errors
+    /// When another one rings, or one of them does not.
+    pub fn rings_exactly(
+        &mut self,
+        caller: Phone,
+        number: &str,
+        phones: &[Phone],
+        within: Duration,
+    ) -> Result<Duration> {
+        self.let_ring(&Phone::ALL)?;
+        let since = self.site.now();
+        let call = self.dial(caller, number)?;
+        let mut slowest = Duration::ZERO;
+        for phone in phones {
+            self.site
+                .wait_call(*phone, since, &[CallState::Incoming], within)
+                .with_context(|| format!("{caller} calls {number}"))?;
+            slowest = slowest.max(self.site.now().since(since));
+        }
+        // The caller's ringing tone says that every fork has been sent.
+        self.site.wait_state(call, &[CallState::Early], within)?;
+        self.site.hang_up(call)?;
+        self.ended(call)?;
+        for phone in Phone::ALL {
+            let count = self.site.calls_since(phone, since).len();
+            let wanted = usize::from(phones.contains(&phone)) + usize::from(phone == caller);
+            ensure!(
+                count == wanted,
+                "{caller} called {number}: {phone} had {count} calls, and should have had {wanted}"
+            );
+        }
+        Ok(slowest)
+    }
+
+    /// The far end has its call still, and hears `near` as before.
+    ///
+    /// # Errors
+    /// When not.
+    pub fn untouched(&mut self, talk: Talk) -> Result<()> {
+        for call in [talk.far, talk.near] {
+            let report = self.talking(call)?;
+            ensure!(
+                report.state == CallState::Talking,
+                "{}'s call is {:?}",
+                call.phone,
+                report.state
+            );
+        }
+        self.two_way(talk.far.phone, talk.near.phone)
+    }
+
+    /// Ends the call at the far end, and waits until it is over at both.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn over(&mut self, talk: Talk) -> Result<()> {
+        self.site.hang_up(talk.far)?;
+        self.ended(talk.far)?;
+        self.ended(talk.near)?;
+        Ok(())
+    }
+
+    /// Runs the controller's command line, which must go well.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn cli(&mut self, args: &[&str]) -> Result<String> {
+        self.site.controller().cli(args)?.ok()
+    }
+
+    /// Waits until the phone hears nothing but this for so long.
+    ///
+    /// # Errors
+    /// When it hears anything else after `since`.
+    pub fn only_heard(&mut self, phone: Phone, since: Moment, allowed: &[Sound]) -> Result<()> {
+        for span in self.site.heard(phone, since) {
+            if !allowed.contains(&span.sound) {
+                bail!(
+                    "{phone} heard {}",
+                    crate::live::ear::told(&self.site.heard(phone, since), since)
+                );
+            }
+        }
+        Ok(())
+    }
+}
