@@ -265,9 +265,8 @@ fn as_millis<S: serde::Serializer>(took: &Duration, s: S) -> Result<S::Ok, S::Er
 /// How long the bridge may take once the new leg's dialplan has been told: about a hundred times what was measured.
 pub const BRIDGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The same for a far end that still rings: the switch gives up after the new leg's `call_timeout`, 60 s by default
-/// (switch_ivr_originate.c), and the dialplan sets no other.
-pub const RINGING_TIMEOUT: Duration = Duration::from_secs(65);
+/// The same for a far end that still rings: longer than the dialplan lets the new leg wait for it (180 s).
+pub const RINGING_TIMEOUT: Duration = Duration::from_secs(185);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MoveState {

@@ -42,12 +42,15 @@ const REFRESH_TIMEOUT: Duration = Duration::from_millis(150);
 /// How long writing a route may take: the switch waits a second for the answer (dialplan, `timeout 1`).
 const STORE_TIMEOUT: Duration = Duration::from_millis(700);
 
+/// A look at the core between two inputs.
+type View = Box<dyn FnOnce(&callhop_calls::core::Core, Now) + Send>;
+
 /// What goes through the queue of the core task.
 enum Message {
     Input(Input),
     Star(SwitchName, Caller, oneshot::Sender<StarReply>),
     Hunt(SwitchName, ExtensionId, oneshot::Sender<Option<String>>),
-    View(Box<dyn FnOnce(&callhop_calls::core::Core, Now) + Send>),
+    View(View),
 }
 
 /// What the new leg's dialplan is told.

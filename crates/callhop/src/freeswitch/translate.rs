@@ -65,7 +65,7 @@ fields! {
     Originator = "variable_originating_leg_uuid",
     BridgeTo = "variable_bridge_to",
     OfferedCodecs = "variable_ep_codec_string",
-    CallhopDomain = "variable_callhop_domain",
+    CallhopDomain = "variable_callhop_in_domain",
     CallhopExtension = "variable_callhop_extension",
 }
 
@@ -226,7 +226,7 @@ pub fn caller(dump: &Event) -> Option<Caller> {
         device: device(&fields, direction),
         dialled: text(&fields, F::Destination),
         extension: (!extension.is_empty()).then_some(extension),
-        domain: domain(F::DomainName).or_else(|| domain(F::CallhopDomain)),
+        domain: domain(F::CallhopDomain).or_else(|| domain(F::DomainName)),
         codecs: codecs(&text(&fields, F::OfferedCodecs)),
     })
 }
