@@ -12,6 +12,14 @@ use callhop_calls::{
 };
 
 mod default;
+mod document;
+mod load;
+mod show;
+#[cfg(test)]
+mod tests;
+
+pub use document::{Environment, Origin, Problem};
+pub use load::{LoadError, Loaded, load, read};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

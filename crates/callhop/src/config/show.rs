@@ -1,0 +1,110 @@
+//! The configuration for people: everything that counts, nothing that is secret.
+
+use callhop_calls::{
+    routing::{Policy, Unregistered},
+    star::Features,
+};
+use serde_json::{Map, Value, json};
+
+use super::{Config, LogFormat};
+
+impl Config {
+    /// What counts, as it would be written in `callhop.toml`; secrets are `(hidden)`.
+    #[must_use]
+    pub fn effective(&self) -> Value {
+        let switches: Vec<Value> = self
+            .freeswitch
+            .iter()
+            .map(|switch| {
+                json!({
+                    "name": switch.name.as_str(),
+                    "address": switch.address,
+                    "password": "(hidden)",
+                })
+            })
+            .collect();
+        let domains: Map<String, Value> = self
+            .domains
+            .iter()
+            .map(|(domain, policy)| (domain.to_string(), domain_value(policy)))
+            .collect();
+        json!({
+            "store": { "url": without_password(self.store.url.reveal()) },
+            "http": { "listen": self.http.listen.to_string() },
+            "freeswitch": switches,
+            "features": features_value(&self.features),
+            "domains": domains,
+            "log": {
+                "format": match self.log.format {
+                    LogFormat::Text => "text",
+                    LogFormat::Json => "json",
+                },
+                "level": self.log.level,
+            },
+        })
+    }
+}
+
+fn features_value(features: &Features) -> Value {
+    let codes = features.codes();
+    Value::Object(
+        codes
+            .into_iter()
+            .map(|(key, code)| (key.to_owned(), code.into()))
+            .collect(),
+    )
+}
+
+fn domain_value(policy: &Policy) -> Value {
+    json!({
+        "unregistered": match policy.unregistered {
+            Unregistered::Strict => "strict",
+            Unregistered::RingAll => "ring_all",
+        },
+        "colleagues": policy.colleagues,
+        "features": features_value(&policy.features),
+    })
+}
+
+/// The URL of a store with `(hidden)` in the place of the password and of all parameters, which may hold one as well.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "(hidden)".to_owned();
+    };
+    if scheme == "sqlite" {
+        return url.to_owned();
+    }
+    let (place, parameters) = match rest.split_once('?') {
+        Some((place, _)) => (place, "?(hidden)"),
+        None => (rest, ""),
+    };
+    // The last @ ends the credentials: a password may hold one.
+    let place = match place.rsplit_once('@') {
+        Some((credentials, place)) => match credentials.split_once(':') {
+            Some((user, _)) => format!("{user}:(hidden)@{place}"),
+            None => format!("{credentials}@{place}"),
+        },
+        None => place.to_owned(),
+    };
+    format!("{scheme}://{place}{parameters}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn a_password_in_a_url_is_hidden() {
+        for (url, shown) in [
+            ("sqlite://callhop.db", "sqlite://callhop.db"),
+            ("postgres://me@db/callhop", "postgres://me@db/callhop"),
+            (
+                "postgres://me:p@ss@db:5432/callhop?password=x",
+                "postgres://me:(hidden)@db:5432/callhop?(hidden)",
+            ),
+            ("secret", "(hidden)"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+use std::path::Path;
+
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> Environment {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// The configuration, or everything that is wrong, one line each.
+fn outcome(text: &str, variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    read(text, Path::new("/site"), &environment(variables))
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn good(text: &str, variables: &[(&str, &str)]) -> Config {
+    outcome(text, variables).unwrap_or_else(|problems| panic!("{text}: {problems:#?}"))
+}
+
+#[track_caller]
+fn wrong(text: &str, variables: &[(&str, &str)], expect: &[&str]) {
+    match outcome(text, variables) {
+        Ok(_) => panic!("accepted: {text}"),
+        Err(problems) => assert_eq!(problems, expect, "{text}"),
+    }
+}
+
+#[test]
+fn without_a_file_everything_has_a_default() {
+    let config = read("", Path::new(""), &Environment::new()).unwrap();
+    assert_eq!(config, Config::default());
+    assert_eq!(config.store.url.reveal(), "sqlite://callhop.db");
+    assert_eq!(config.freeswitch[0].address, "127.0.0.1:8021");
+    assert_eq!(config.freeswitch[0].password.reveal(), "ClueCon");
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = good(
+        r##"
+        [store]
+        url = "postgres://callhop:secret@db/callhop"
+        [http]
+        listen = "[::1]:9000"
+        [[freeswitch]]
+        name = "north"
+        address = "10.0.0.1:8021"
+        password = "p1"
+        [[freeswitch]]
+        name = "south"
+        address = "sw.example.com:8021"
+        [features]
+        pull = "*7"
+        [domains."Lab.Test"]
+        unregistered = "ring_all"
+        colleagues = false
+        [domains."Lab.Test".features]
+        route_here = "#50"
+        [log]
+        format = "json"
+        level = "info,callhop_esl=debug"
+        "##,
+        &[],
+    );
+    assert_eq!(
+        config.store.url.reveal(),
+        "postgres://callhop:secret@db/callhop"
+    );
+    assert_eq!(config.http.listen.to_string(), "[::1]:9000");
+    let names: Vec<&str> = config.freeswitch.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["north", "south"]);
+    let lab = config.policy(&"lab.test".parse().unwrap());
+    assert_eq!(
+        (lab.features.pull.as_str(), lab.features.route_here.as_str()),
+        ("*7", "#50")
+    );
+    assert!(!lab.colleagues);
+    let other = config.policy(&"other.test".parse().unwrap());
+    assert_eq!(
+        (
+            other.features.pull.as_str(),
+            other.features.route_here.as_str()
+        ),
+        ("*7", "*50")
+    );
+    assert!(other.colleagues);
+    assert_eq!(config.log.format, LogFormat::Json);
+}
+
+#[test]
+fn a_relative_database_is_beside_the_file() {
+    let url = |text: &str| good(text, &[]).store.url.reveal().to_owned();
+    assert_eq!(url(""), "sqlite:///site/callhop.db");
+    assert_eq!(
+        url("[store]\nurl = 'sqlite://data/x.db'"),
+        "sqlite:///site/data/x.db"
+    );
+    assert_eq!(
+        url("[store]\nurl = 'sqlite:///var/x.db'"),
+        "sqlite:///var/x.db"
+    );
+    let packaged = read("", Path::new("/etc/callhop"), &Environment::new()).unwrap();
+    assert_eq!(
+        packaged.store.url.reveal(),
+        "sqlite:///var/lib/callhop/callhop.db"
+    );
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let config = good(
+        "[store]\nurl = 'sqlite://a.db'\n[[freeswitch]]\nname = 'north-1'\npassword = 'file'\n",
+        &[
+            ("CALLHOP_STORE__URL", "postgres://h/d"),
+            ("CALLHOP_FREESWITCH__NORTH_1__PASSWORD", "environment"),
+            ("CALLHOP_FEATURES__PULL", "*77"),
+            ("CALLHOP_LOG__LEVEL", "debug"),
+            ("CALLHOP_CONFIG", "not a key of the file"),
+            ("PATH", "/bin"),
+        ],
+    );
+    assert_eq!(config.store.url.reveal(), "postgres://h/d");
+    assert_eq!(config.freeswitch[0].password.reveal(), "environment");
+    assert_eq!(config.features.pull, "*77");
+    assert_eq!(config.log.level, "debug");
+    let config = good(
+        "",
+        &[("CALLHOP_FREESWITCH__FREESWITCH__ADDRESS", "127.0.0.1:8022")],
+    );
+    assert_eq!(config.freeswitch[0].address, "127.0.0.1:8022");
+}
+
+#[test]
+fn secrets_come_from_files_too_and_are_never_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("pw"), "hunter2\n").unwrap();
+    let text = "[[freeswitch]]\npassword_file = 'pw'\n";
+    let config = read(text, folder.path(), &Environment::new()).unwrap();
+    assert_eq!(config.freeswitch[0].password.reveal(), "hunter2");
+    let printed = format!("{config:?} {}", config.effective());
+    assert!(!printed.contains("hunter2"), "{printed}");
+
+    let path = folder.path().join("pw").display().to_string();
+    let variables = environment(&[("CALLHOP_FREESWITCH__FREESWITCH__PASSWORD_FILE", &path)]);
+    let text = "[[freeswitch]]\npassword = 'file'\n";
+    let config = read(text, folder.path(), &variables).unwrap();
+    assert_eq!(config.freeswitch[0].password.reveal(), "hunter2");
+    wrong(
+        "[[freeswitch]]\npassword = 'a'\npassword_file = 'pw'\n",
+        &[],
+        &[
+            "line 3: freeswitch.password_file: password is set as well, only one of the two can count",
+        ],
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once_with_key_and_line() {
+    wrong(
+        r#"[store]
+url = "mysql://x"
+[http]
+listen = "0.0.0.0:80"
+port = 1
+[[freeswitch]]
+name = "a/b"
+address = "localhost"
+[[freeswitch]]
+password = 1
+[[freeswitch]]
+[features]
+pull = "*50"
+[domains."lab.test"]
+unregistered = "sometimes"
+colleagues = "no"
+[domains."la b"]
+[log]
+format = "xml"
+level = "info,=,"
+[nonsense]
+"#,
+        &[("CALLHOP_STORE__URI", "x")],
+        &[
+            "line 2: store.url: a store is sqlite:///path/to/file or postgres://user:password@host/database",
+            "line 4: http.listen: only a loopback address (127.0.0.1 or [::1]): what is asked here needs no password",
+            "line 5: http.port: there is no such key; [http] has listen",
+            "line 7: freeswitch.name: a switch name has the character '/' at position 2, which is not allowed",
+            "line 8: freeswitch.address: \"localhost\" is not a host and a port, such as 127.0.0.1:8021",
+            "line 9: freeswitch.name: there are two switches with the name \"freeswitch\", give each its own",
+            "line 10: freeswitch.password: this is a text in quotes, not an integer",
+            "line 11: freeswitch.name: there are two switches with the name \"freeswitch\", give each its own",
+            "line 13: features.pull: route_here and pull are both \"*50\"",
+            "line 15: domains.\"lab.test\".unregistered: \"sometimes\" is neither \"strict\" nor \"ring_all\"",
+            "line 16: domains.\"lab.test\".colleagues: this is true or false, not a string",
+            "line 17: domains.\"la b\": a domain has the character ' ' at position 3, which is not allowed",
+            "line 19: log.format: \"xml\" is neither \"text\" nor \"json\"",
+            "line 20: log.level: invalid filter directive",
+            "line 21: nonsense: there is no such key; the file has store, http, freeswitch, features, domains, log",
+            "environment CALLHOP_STORE__URI: this variable sets no key (CALLHOP_SECTION__KEY)",
+        ],
+    );
+    wrong(
+        "[features]\npull = '*5'\n",
+        &[],
+        &["line 2: features.pull: route_here = \"*50\" begins with pull = \"*5\""],
+    );
+    wrong(
+        "",
+        &[("CALLHOP_FEATURES__PULL", "33 ")],
+        &[
+            "environment CALLHOP_FEATURES__PULL: features.pull: \"33 \" is no star code: 1 to 10 of the characters 0-9, * and #",
+        ],
+    );
+    wrong(
+        "[domains.'a'.features]\npull = '*4'\n",
+        &[],
+        &["line 2: domains.\"a\".features.pull: route_to = \"*49\" begins with pull = \"*4\""],
+    );
+    wrong(
+        "freeswitch = 5\n[store\n",
+        &[],
+        &[
+            "line 1: freeswitch: this is written [[freeswitch]], not an integer",
+            "line 2: unclosed table, expected `]`",
+        ],
+    );
+}
