@@ -1,6 +1,9 @@
 //! What every store does, run on both databases. A case gets one store, or two that are open on the same database as two
 //! programs would have them.
 
+// The helpers are tests too: what they cannot go on without ends them.
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use callhop_calls::{

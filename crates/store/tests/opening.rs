@@ -1,5 +1,8 @@
 //! From a URL to a store: migrations, starts at the same time, and databases that are refused.
 
+// The helpers are tests too: what they cannot go on without ends them.
+#![allow(clippy::unwrap_used)]
+
 use std::{error::Error, sync::Arc};
 
 use callhop_calls::id::UnixTime;

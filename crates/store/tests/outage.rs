@@ -1,5 +1,8 @@
 //! Databases that are down, frozen, locked or cut off in the middle of a commit.
 
+// The helpers are tests too: what they cannot go on without ends them.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     sync::{
         Arc,
