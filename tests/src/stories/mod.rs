@@ -8,6 +8,14 @@ use anyhow::Result;
 use crate::stage::Stage;
 
 pub mod bare;
+pub mod faults;
+pub mod held;
+pub mod hunting;
+pub mod identity;
+pub mod pull;
+pub mod ringing;
+pub mod routing;
+pub mod security;
 
 /// A story.
 #[derive(Clone, Copy)]
@@ -23,5 +31,16 @@ pub struct Story {
 /// Every story, in the order in which they are played.
 #[must_use]
 pub fn all() -> Vec<Story> {
-    [bare::STORIES].concat()
+    [
+        bare::STORIES,
+        pull::STORIES,
+        ringing::STORIES,
+        held::STORIES,
+        routing::STORIES,
+        hunting::STORIES,
+        faults::STORIES,
+        identity::STORIES,
+        security::STORIES,
+    ]
+    .concat()
 }

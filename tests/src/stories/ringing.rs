@@ -1,0 +1,172 @@
+//! `*33` on a call that is not answered yet: DESIGN 2.3 (6) and (7), items 3 and 4 of the list.
+
+use anyhow::{Context, Result, ensure};
+
+use super::Story;
+use crate::{
+    cast::Phone,
+    site::{Call, CallState, OnRing, Sound},
+    stage::{SOON, Stage, Talk},
+};
+
+/// The stories of this file.
+pub const STORIES: &[Story] = &[
+    Story {
+        name: "ringing/inbound",
+        controller: true,
+        play: inbound,
+    },
+    Story {
+        name: "ringing/inbound_by_a_phone_that_does_not_ring",
+        controller: true,
+        play: inbound_by_another,
+    },
+    Story {
+        name: "ringing/inbound_to_one_device",
+        controller: true,
+        play: inbound_direct,
+    },
+    Story {
+        name: "ringing/outbound_without_media",
+        controller: true,
+        play: outbound_without_media,
+    },
+    Story {
+        name: "ringing/outbound_with_early_media",
+        controller: true,
+        play: outbound_with_early_media,
+    },
+    Story {
+        name: "ringing/outbound_is_rejected_after_the_pull",
+        controller: true,
+        play: outbound_rejected,
+    },
+    Story {
+        name: "ringing/talking_comes_before_ringing",
+        controller: true,
+        play: order,
+    },
+];
+
+const DEVICES: [Phone; 3] = [Phone::P1001, Phone::P1002, Phone::P1003];
+
+fn elsewhere(stage: &mut Stage<'_>, call: Call) -> Result<()> {
+    let report = stage.ended(call)?;
+    ensure!(!report.was_answered, "{} was answered", call.phone);
+    let told = stage.site.wait_report(call, SOON, &|report| {
+        report.reason.as_deref().is_some_and(|reason| {
+            reason.contains("cause=200") && reason.contains("Call completed elsewhere")
+        })
+    });
+    told.map(drop).with_context(|| {
+        format!(
+            "{} was not told that the call was completed elsewhere",
+            call.phone
+        )
+    })
+}
+
+/// Each of the three in turn takes the call from all three.
+fn inbound(stage: &mut Stage<'_>) -> Result<()> {
+    for puller in DEVICES {
+        stage.let_ring(&DEVICES)?;
+        let since = stage.site.now();
+        let far = stage.dial(Phone::Out1, "1000")?;
+        let forks = DEVICES
+            .iter()
+            .map(|phone| stage.rings(*phone, since))
+            .collect::<Result<Vec<_>>>()?;
+        let near = stage.dial(puller, "*33")?;
+        stage.talking(near)?;
+        stage.talking(far)?;
+        stage.two_way(Phone::Out1, puller)?;
+        for fork in forks {
+            elsewhere(stage, fork)?;
+        }
+        stage.over(Talk { far, near })?;
+    }
+    Ok(())
+}
+
+fn inbound_by_another(stage: &mut Stage<'_>) -> Result<()> {
+    stage.let_ring(&DEVICES)?;
+    let since = stage.site.now();
+    let far = stage.dial(Phone::Out1, "1000")?;
+    let forks = DEVICES
+        .iter()
+        .map(|phone| stage.rings(*phone, since))
+        .collect::<Result<Vec<_>>>()?;
+    let near = stage.dial(Phone::P1001b, "*33")?;
+    stage.two_way(Phone::Out1, Phone::P1001b)?;
+    for fork in forks {
+        elsewhere(stage, fork)?;
+    }
+    stage.over(Talk { far, near })
+}
+
+fn inbound_direct(stage: &mut Stage<'_>) -> Result<()> {
+    stage.let_ring(&DEVICES)?;
+    let since = stage.site.now();
+    let far = stage.dial(Phone::P2001, "1001")?;
+    let fork = stage.rings(Phone::P1001, since)?;
+    let near = stage.dial(Phone::P1002, "*331001")?;
+    stage.two_way(Phone::P2001, Phone::P1002)?;
+    elsewhere(stage, fork)?;
+    stage.over(Talk { far, near })
+}
+
+/// 1001 calls out, the far end rings, 1002 pulls: the far end's call, and the old and new leg.
+fn pulled_while_it_rings(stage: &mut Stage<'_>, far_does: OnRing, heard: Sound) -> Result<Talk> {
+    stage.site.on_ring(Phone::Out1, far_does)?;
+    let since = stage.site.now();
+    let old = stage.dial(Phone::P1001, "01555")?;
+    stage.site.wait_state(old, &[CallState::Early], SOON)?;
+    let far = stage.rings(Phone::Out1, since)?;
+    let since = stage.site.now();
+    let near = stage.dial(Phone::P1002, "*33")?;
+    stage
+        .site
+        .wait_hears(Phone::P1002, heard, since, SOON)
+        .context("the puller")?;
+    stage.ended(old).context("the old leg")?;
+    Ok(Talk { far, near })
+}
+
+fn outbound_without_media(stage: &mut Stage<'_>) -> Result<()> {
+    let talk = pulled_while_it_rings(stage, OnRing::Ring, Sound::Ringback)?;
+    stage.site.answer(talk.far)?;
+    stage.two_way(Phone::Out1, Phone::P1002)?;
+    // And the call can be moved on.
+    let (talk, _) = stage.moves(talk, Phone::P1003, "*33")?;
+    stage.over(talk)
+}
+
+fn outbound_with_early_media(stage: &mut Stage<'_>) -> Result<()> {
+    let talk = pulled_while_it_rings(stage, OnRing::EarlyMedia, Sound::Voice(Phone::Out1))?;
+    stage.site.answer(talk.far)?;
+    stage.two_way(Phone::Out1, Phone::P1002)?;
+    let (talk, _) = stage.moves(talk, Phone::P1003, "*33")?;
+    stage.over(talk)
+}
+
+fn outbound_rejected(stage: &mut Stage<'_>) -> Result<()> {
+    let talk = pulled_while_it_rings(stage, OnRing::Ring, Sound::Ringback)?;
+    stage.site.hang_up(talk.far)?;
+    stage.ended(talk.far)?;
+    stage.ended(talk.near).map(drop)
+}
+
+/// 1001 talks and 1000 rings as well: what talks is meant.
+fn order(stage: &mut Stage<'_>) -> Result<()> {
+    let talk = stage.outbound(Phone::P1001, "01555", Phone::Out1)?;
+    stage.let_ring(&DEVICES)?;
+    let since = stage.site.now();
+    let caller = stage.dial(Phone::Out2, "1000")?;
+    stage.rings(Phone::P1003, since)?;
+    let (talk, _) = stage.moves(talk, Phone::P1002, "*33")?;
+    // The call that rings does so still.
+    stage
+        .site
+        .wait_state(caller, &[CallState::Early, CallState::Dialling], SOON)?;
+    stage.over(talk)
+}
