@@ -1,0 +1,532 @@
+//! Channels are made, rung and answered. The order of events is that of the recorded traces in `tests/data`.
+
+use std::{sync::Arc, time::SystemTime};
+
+use super::{
+    Timer, World,
+    channel::{Channel, Other, Otherwise, Profile, State, Task, Uuid, Vars},
+};
+use crate::{
+    dialstring::{self, Endpoint, Leg},
+    events::Event,
+    phone::RingMode,
+};
+
+/// What the fake says when asked which version it is.
+pub(crate) const VERSION: &str = "1.10.12-release~64bit";
+
+/// Who ends a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The phone: BYE, CANCEL or a refusal came in.
+    Phone,
+    /// The switch: it sends one out.
+    Switch,
+}
+
+impl World {
+    /// Makes a channel that belongs to a phone, without a word to anybody.
+    pub(super) fn new_channel(&mut self, party: usize, profile: Profile, vars: Vars) -> Uuid {
+        self.sessions += 1;
+        let uuid = profile.unique_id.clone();
+        let inbound = profile.inbound;
+        let mut channel = Channel {
+            uuid: uuid.clone(),
+            session: self.sessions,
+            party,
+            inbound,
+            state: State::Init,
+            call_state: "DOWN",
+            answer_state: "ringing",
+            profile,
+            other: None,
+            vars,
+            application: None,
+            task: Task::Parked,
+            generation: 0,
+            peer: None,
+            runs_bridge: false,
+            answered: false,
+            early_media: false,
+            phone_hold: false,
+            switch_hold: false,
+            hangup_cause: None,
+            heard: Vec::new(),
+            display: String::new(),
+            refusal: None,
+        };
+        let direction = if inbound { "inbound" } else { "outbound" };
+        channel.vars.set("direction", direction);
+        channel.vars.set("uuid", &*uuid);
+        channel.vars.set("session_id", self.sessions.to_string());
+        channel
+            .vars
+            .set("channel_name", channel.profile.channel_name.clone());
+        channel.profile.created = Some(SystemTime::now());
+        self.channels.insert(uuid.clone(), channel);
+        self.dirty.push(uuid.clone());
+        uuid
+    }
+
+    pub(super) fn new_uuid(&mut self) -> Uuid {
+        Arc::from(self.random.uuid())
+    }
+
+    /// Sends an event about a channel.
+    pub(super) fn emit_about(&mut self, name: &'static str, uuid: &Uuid) {
+        self.emit_about_with(name, uuid, &[]);
+    }
+
+    /// Sends an event about a channel with headers of its own in front.
+    pub(super) fn emit_about_with(
+        &mut self,
+        name: &'static str,
+        uuid: &Uuid,
+        headers: &[(&str, &str)],
+    ) {
+        let Some(channel) = self.channels.get(uuid) else {
+            return;
+        };
+        let variables = name != "CHANNEL_OUTGOING";
+        let mut event = Event::new(name);
+        for (header, value) in headers {
+            event = event.with(header, *value);
+        }
+        let event = event.about(channel, variables);
+        self.dirty.push(uuid.clone());
+        self.emit(&event);
+    }
+
+    /// An application starts on a channel.
+    pub(super) fn execute(&mut self, uuid: &Uuid, application: &'static str, data: &str) {
+        self.change(uuid, |channel| {
+            channel.application = Some((application, data.to_owned()));
+            channel.vars.set("current_application", application);
+            channel.vars.set("current_application_data", data);
+        });
+        self.emit_application("CHANNEL_EXECUTE", uuid, application, data, "");
+    }
+
+    /// The application that started last is over.
+    pub(super) fn execute_complete(&mut self, uuid: &Uuid, response: &str) {
+        let application = self.channels.get(uuid).and_then(|c| c.application.clone());
+        if let Some((application, data)) = application {
+            self.emit_application(
+                "CHANNEL_EXECUTE_COMPLETE",
+                uuid,
+                application,
+                &data,
+                response,
+            );
+        }
+    }
+
+    pub(super) fn emit_application(
+        &mut self,
+        name: &'static str,
+        uuid: &Uuid,
+        application: &str,
+        data: &str,
+        response: &str,
+    ) {
+        let job = self.random.uuid();
+        let Some(channel) = self.channels.get(uuid) else {
+            return;
+        };
+        let mut event = Event::new(name)
+            .about(channel, true)
+            .with("Application", application)
+            .with("Application-Data", data);
+        if name == "CHANNEL_EXECUTE_COMPLETE" {
+            let response = if response.is_empty() {
+                "_none_"
+            } else {
+                response
+            };
+            event = event.with("Application-Response", response);
+        }
+        let event = event.with("Application-UUID", job);
+        self.emit(&event);
+    }
+
+    /// `set`, without the noise of two events a variable.
+    pub(super) fn set_var(&mut self, uuid: &Uuid, name: &str, value: &str) {
+        self.change(uuid, |channel| channel.vars.set(name, value));
+    }
+
+    // Ringing
+
+    /// `bridge`: rings the groups of a dial string one after the other.
+    pub(super) fn bridge(&mut self, caller: &Uuid, dial: &str, otherwise: Otherwise) {
+        self.execute(caller, "bridge", dial);
+        self.ring_next_group(
+            caller,
+            dialstring::parse(dial),
+            otherwise,
+            "NO_ROUTE_DESTINATION",
+        );
+    }
+
+    fn ring_next_group(
+        &mut self,
+        caller: &Uuid,
+        mut groups: Vec<Vec<Leg>>,
+        otherwise: Otherwise,
+        cause: &str,
+    ) {
+        let mut cause = cause.to_owned();
+        while !groups.is_empty() {
+            let group = groups.remove(0);
+            let alone = group.len() == 1;
+            let task = Task::Originating {
+                legs: Vec::new(),
+                rest: groups.clone(),
+                otherwise,
+            };
+            let generation = self.set_task(caller, task);
+            let mut made = Vec::new();
+            let mut failed = None;
+            for leg in group {
+                match self.make_legs(caller, &leg, alone) {
+                    Ok(legs) => made.extend(legs),
+                    Err(why) => failed = Some(why),
+                }
+            }
+            if !made.is_empty() {
+                self.after(
+                    self.config.ring_timeout,
+                    Timer::RingTimeout(caller.clone(), generation),
+                );
+                self.ring(caller, &made);
+                return;
+            }
+            if let Some(why) = failed {
+                cause = why;
+            }
+        }
+        self.bridge_failed(caller, otherwise, &cause);
+    }
+
+    /// The legs of one entry of a dial string. The trap of the facts page, section 6: `user/x@d` rings every contact
+    /// only when it stands alone.
+    fn make_legs(&mut self, caller: &Uuid, leg: &Leg, alone: bool) -> Result<Vec<Uuid>, String> {
+        let (targets, endpoint, vars) = match &leg.endpoint {
+            Endpoint::Error { cause } => return Err(cause.clone()),
+            Endpoint::User { number, domain } => {
+                if !self.user_exists(number, domain) {
+                    return Err("SUBSCRIBER_ABSENT".to_owned());
+                }
+                let contacts = self.contacts(number, domain);
+                let count = if alone { contacts.len() } else { 1 };
+                let targets: Vec<usize> = contacts.iter().take(count).map(|c| c.party).collect();
+                if targets.is_empty() {
+                    return Err("USER_NOT_REGISTERED".to_owned());
+                }
+                let vars = vec![
+                    ("dialed_user".to_owned(), number.clone()),
+                    ("dialed_domain".to_owned(), domain.clone()),
+                    ("presence_id".to_owned(), format!("{number}@{domain}")),
+                    ("user_context".to_owned(), "default".to_owned()),
+                ];
+                (targets, "user", vars)
+            }
+            Endpoint::Sofia { profile, contact } => {
+                let party = self.party_at(profile, contact);
+                let party = party.ok_or_else(|| "NORMAL_TEMPORARY_FAILURE".to_owned())?;
+                (vec![party], "sofia", Vec::new())
+            }
+        };
+        let legs = targets.into_iter().map(|party| {
+            let vars = vars.iter().chain(&leg.vars);
+            self.make_leg(caller, party, endpoint, vars)
+        });
+        Ok(legs.flatten().collect())
+    }
+
+    fn make_leg<'a>(
+        &mut self,
+        caller: &Uuid,
+        party: usize,
+        endpoint: &str,
+        extra: impl Iterator<Item = &'a (String, String)>,
+    ) -> Option<Uuid> {
+        let unique_id = self.new_uuid();
+        let from = self.channels.get(caller)?.clone();
+        let to = self.parties.get(party)?.clone();
+        let contact = to.contact();
+        let bare = contact.trim_start_matches("sip:").trim_end_matches(";ob");
+        let profile = Profile {
+            inbound: false,
+            callee: Some(("Outbound Call".to_owned(), to.number.clone())),
+            destination: to.number.clone(),
+            unique_id,
+            rdnis: Some(from.profile.destination.clone()),
+            transfer_source: None,
+            channel_name: format!("sofia/{}/{bare}", to.profile()),
+            answered: None,
+            progress: None,
+            progress_media: None,
+            bridged: None,
+            held: None,
+            hungup: None,
+            ..from.profile.clone()
+        };
+        let display = from.profile.caller_number.clone();
+        let uuid = self.new_channel(party, profile, Vars::default());
+        self.change(&uuid, |leg| {
+            leg.state = State::None;
+            leg.display = display;
+            leg.set_task(Task::Leg {
+                owner: caller.clone(),
+            });
+            leg.other = Some(Other {
+                is_originator: true,
+                profile: from.profile.clone(),
+            });
+        });
+        // `user/` goes through two endpoints, each of which says so.
+        for _ in 0..if endpoint == "user" { 2 } else { 1 } {
+            self.emit_about("CHANNEL_OUTGOING", &uuid);
+        }
+        self.change(&uuid, |leg| {
+            leg.state = State::Init;
+            let vars = &mut leg.vars;
+            vars.set("is_outbound", "true");
+            vars.set("sip_profile_name", to.profile());
+            vars.set("sip_destination_url", contact.clone());
+            for (name, value) in extra {
+                vars.set(name, value.clone());
+            }
+            vars.set("originator_codec", "PCMU@8000h@20i");
+            vars.set("originator", &**caller);
+            vars.set("signal_bond", &**caller);
+            vars.set("call_uuid", &**caller);
+            vars.set("originate_early_media", "true");
+            vars.set("originating_leg_uuid", &**caller);
+            vars.set("originate_endpoint", endpoint);
+            vars.set("sofia_profile_name", to.profile());
+            vars.set("recovery_profile_name", to.profile());
+        });
+        self.emit_about("CHANNEL_CREATE", &uuid);
+        self.emit_about("CHANNEL_ORIGINATE", &uuid);
+        Some(uuid)
+    }
+
+    /// The legs are there; now their phones ring, each in its own way.
+    fn ring(&mut self, caller: &Uuid, legs: &[Uuid]) {
+        self.change(caller, |channel| {
+            if let Task::Originating { legs: ringing, .. } = &mut channel.task {
+                ringing.extend(legs.iter().cloned());
+            }
+            let list: Vec<String> = legs.iter().map(|l| format!("{l};Outbound Call")).collect();
+            channel
+                .vars
+                .set("originated_legs", format!("ARRAY::{}", list.join("|:")));
+        });
+        self.note_newest_leg(caller, legs);
+        for leg in legs {
+            self.change(leg, |leg| leg.state = State::ConsumeMedia);
+            let mode = self
+                .channels
+                .get(leg)
+                .and_then(|leg| self.parties.get(leg.party))
+                .map(|party| party.ring_mode)
+                .unwrap_or_default();
+            match mode {
+                RingMode::Ringing => self.progress(leg, false),
+                RingMode::EarlyMedia => self.progress(leg, true),
+                RingMode::Busy => self.hangup(leg, "USER_BUSY", By::Phone),
+                RingMode::Answer => self.answer_leg(leg),
+            }
+        }
+    }
+
+    /// The caller's own channel names the leg that was made last, and gets its `dialed_` variables.
+    fn note_newest_leg(&mut self, caller: &Uuid, legs: &[Uuid]) {
+        let Some(last) = legs.last().and_then(|leg| self.channels.get(leg)).cloned() else {
+            return;
+        };
+        self.change(caller, |channel| {
+            for name in ["dialed_user", "dialed_domain"] {
+                if let Some(value) = last.vars.get(name) {
+                    channel.vars.set(name, value);
+                }
+            }
+            channel.vars.set("originate_signal_bond", &*last.uuid);
+            if legs.len() > 1 {
+                channel.vars.set("signal_bond", &*last.uuid);
+                channel.other = Some(Other {
+                    is_originator: false,
+                    profile: last.profile.clone(),
+                });
+            } else {
+                channel.profile.callee.clone_from(&last.profile.callee);
+            }
+        });
+    }
+
+    fn progress(&mut self, leg: &Uuid, media: bool) {
+        let now = Some(SystemTime::now());
+        let event = if media {
+            "CHANNEL_PROGRESS_MEDIA"
+        } else {
+            "CHANNEL_PROGRESS"
+        };
+        let note = move |channel: &mut Channel| {
+            if media {
+                channel.answer_state = "early";
+                channel.profile.progress_media = now;
+                channel.early_media = true;
+            } else {
+                channel.profile.progress = now;
+            }
+        };
+        self.change(leg, note);
+        self.emit_about(event, leg);
+        self.change(leg, |leg| {
+            leg.call_state = if media { "EARLY" } else { "RINGING" }
+        });
+        let Some(owner) = self.owner_of(leg) else {
+            return;
+        };
+        let first = self.live(&owner).is_some_and(|owner| {
+            !owner.answered
+                && if media {
+                    !owner.early_media
+                } else {
+                    owner.profile.progress.is_none()
+                }
+        });
+        if first {
+            self.change(&owner, note);
+            self.emit_about(event, &owner);
+        }
+    }
+
+    /// Who rings a leg.
+    pub(super) fn owner_of(&self, leg: &Uuid) -> Option<Uuid> {
+        match &self.live(leg)?.task {
+            Task::Leg { owner } => Some(owner.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn ring_timeout(&mut self, caller: &Uuid, generation: u64) {
+        let legs = match self.live(caller) {
+            Some(Channel {
+                task: Task::Originating { legs, .. },
+                generation: now,
+                ..
+            }) if *now == generation => legs.clone(),
+            _ => return,
+        };
+        for leg in legs {
+            self.hangup(&leg, "NO_ANSWER", By::Switch);
+        }
+    }
+
+    /// A leg that was rung is gone without an answer.
+    pub(super) fn leg_failed(&mut self, owner: &Uuid, leg: &Uuid, cause: &str) {
+        let Some(channel) = self.channels.get_mut(owner).filter(|c| !c.is_gone()) else {
+            return;
+        };
+        let (rest, otherwise) = match &mut channel.task {
+            Task::Originating {
+                legs,
+                rest,
+                otherwise,
+            } => {
+                legs.retain(|l| l != leg);
+                if !legs.is_empty() {
+                    return;
+                }
+                (std::mem::take(rest), *otherwise)
+            }
+            // Recorded: the puller is hung up when the far end that it waited for does not answer.
+            Task::AwaitAnswer { far } if far == leg => {
+                self.hangup(owner, "ORIGINATOR_CANCEL", By::Switch);
+                return;
+            }
+            _ => return,
+        };
+        self.ring_next_group(owner, rest, otherwise, cause);
+    }
+
+    fn bridge_failed(&mut self, caller: &Uuid, otherwise: Otherwise, cause: &str) {
+        self.change(caller, |channel| {
+            channel.vars.set("originate_disposition", cause);
+            channel.vars.unset("originate_signal_bond");
+        });
+        self.execute_complete(caller, "");
+        match otherwise {
+            Otherwise::Voicemail if cause == "NO_ANSWER" || self.config.continue_on_fail => {
+                self.voicemail(caller);
+            }
+            Otherwise::Voicemail | Otherwise::HangUp => self.hangup(caller, cause, By::Switch),
+        }
+    }
+
+    // Answering
+
+    /// A phone that was rung has answered.
+    pub(super) fn answer_leg(&mut self, leg: &Uuid) {
+        let owner = self.owner_of(leg);
+        self.answer(leg);
+        // Nobody rings it any more: it has been pulled with its early media.
+        let Some(owner) = owner else {
+            return;
+        };
+        self.set_task(leg, Task::Parked);
+        let task = self
+            .channels
+            .get(&owner)
+            .map(|channel| channel.task.clone());
+        match task {
+            Some(Task::Originating { legs, .. }) => {
+                let losers = legs.iter().filter(|l| *l != leg);
+                for loser in losers {
+                    self.hangup(loser, "LOSE_RACE", By::Switch);
+                }
+                self.answer(&owner);
+                self.change(&owner, |channel| {
+                    channel.vars.set("originate_disposition", "SUCCESS");
+                    channel.vars.unset("originate_signal_bond");
+                });
+                self.connect(&owner, leg);
+            }
+            Some(Task::AwaitAnswer { .. }) => self.connect_uuid_bridge(&owner, leg),
+            _ => {}
+        }
+    }
+
+    /// Answers a channel, once.
+    pub(super) fn answer(&mut self, uuid: &Uuid) {
+        if self.live(uuid).is_none_or(|channel| channel.answered) {
+            return;
+        }
+        self.change(uuid, |channel| {
+            channel.answered = true;
+            channel.answer_state = "answered";
+            channel.profile.answered = Some(SystemTime::now());
+        });
+        self.emit_about("CHANNEL_ANSWER", uuid);
+        self.change(uuid, |channel| {
+            channel.call_state = "ACTIVE";
+            channel.vars.set("endpoint_disposition", "ANSWER");
+        });
+    }
+
+    /// Media to a caller that is not answered.
+    pub(super) fn pre_answer(&mut self, uuid: &Uuid) {
+        if self.live(uuid).is_none_or(|c| c.answered || c.early_media) {
+            return;
+        }
+        self.change(uuid, |channel| {
+            channel.early_media = true;
+            channel.answer_state = "early";
+            channel.profile.progress_media = Some(SystemTime::now());
+        });
+        self.emit_about("CHANNEL_PROGRESS_MEDIA", uuid);
+        self.change(uuid, |channel| channel.call_state = "EARLY");
+    }
+}

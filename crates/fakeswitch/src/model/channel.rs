@@ -1,0 +1,233 @@
+//! A channel of the fake: what the switch keeps of one leg, and what its phone shows.
+
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use crate::phone::Hears;
+
+/// A channel's UUID.
+pub(crate) type Uuid = Arc<str>;
+
+/// The switch's own states, as far as events show them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    None,
+    Init,
+    Execute,
+    ConsumeMedia,
+    ExchangeMedia,
+    SoftExecute,
+    Park,
+    Reporting,
+}
+
+impl State {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "CS_NONE",
+            Self::Init => "CS_INIT",
+            Self::Execute => "CS_EXECUTE",
+            Self::ConsumeMedia => "CS_CONSUME_MEDIA",
+            Self::ExchangeMedia => "CS_EXCHANGE_MEDIA",
+            Self::SoftExecute => "CS_SOFT_EXECUTE",
+            Self::Park => "CS_PARK",
+            Self::Reporting => "CS_REPORTING",
+        }
+    }
+
+    /// `switch_channel_state_t`.
+    pub(crate) fn number(self) -> &'static str {
+        match self {
+            Self::None => "13",
+            Self::Init => "1",
+            Self::SoftExecute => "3",
+            Self::Execute => "4",
+            Self::ExchangeMedia => "5",
+            Self::Park => "6",
+            Self::ConsumeMedia => "7",
+            Self::Reporting => "11",
+        }
+    }
+}
+
+/// Channel variables, in the order in which they were first set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Vars(Vec<(String, String)>);
+
+impl Vars {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) {
+        let value = value.into();
+        match self.0.iter_mut().find(|(n, _)| n == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.0.retain(|(n, _)| n != name);
+    }
+
+    pub(crate) fn is_true(&self, name: &str) -> bool {
+        matches!(self.get(name), Some("true" | "yes" | "on" | "1"))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+}
+
+/// The caller profile: what `Caller-` and `Other-Leg-` headers are made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Profile {
+    pub(crate) inbound: bool,
+    pub(crate) username: String,
+    pub(crate) caller_name: String,
+    pub(crate) caller_number: String,
+    pub(crate) original_name: String,
+    pub(crate) original_number: String,
+    /// Name and number, once the switch knows them.
+    pub(crate) callee: Option<(String, String)>,
+    pub(crate) ani: String,
+    pub(crate) destination: String,
+    pub(crate) unique_id: Uuid,
+    pub(crate) context: String,
+    pub(crate) rdnis: Option<String>,
+    pub(crate) transfer_source: Option<String>,
+    pub(crate) channel_name: String,
+    pub(crate) created: Option<SystemTime>,
+    pub(crate) answered: Option<SystemTime>,
+    pub(crate) progress: Option<SystemTime>,
+    pub(crate) progress_media: Option<SystemTime>,
+    pub(crate) bridged: Option<SystemTime>,
+    pub(crate) held: Option<SystemTime>,
+    pub(crate) hungup: Option<SystemTime>,
+}
+
+/// The other leg, as it was when the switch took note of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Other {
+    pub(crate) is_originator: bool,
+    pub(crate) profile: Profile,
+}
+
+/// A tone that a leg hears from the switch itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Beep,
+    Refusal,
+    Voicemail,
+    Announcement,
+}
+
+/// What the dialplan does when nobody answered the bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Otherwise {
+    Voicemail,
+    HangUp,
+}
+
+/// What a question to the controller is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Hunt,
+    Star,
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hunt => "hunt",
+            Self::Star => "star",
+        })
+    }
+}
+
+/// What a channel's thread does.
+#[derive(Debug, Clone)]
+pub(crate) enum Task {
+    /// Nothing of its own.
+    Parked,
+    /// Waits for the controller's answer.
+    Asking(Ask),
+    /// Rings the legs of one group of a dial string; the groups behind it come next.
+    Originating {
+        legs: Vec<Uuid>,
+        rest: Vec<Vec<crate::dialstring::Leg>>,
+        otherwise: Otherwise,
+    },
+    /// Outbound leg, not answered, rung for `owner`.
+    Leg { owner: Uuid },
+    /// Plays a tone to the leg.
+    Tone(Tone),
+    /// `intercept` has run, the bridge with `far` has not.
+    BridgePending { far: Uuid },
+    /// `intercept` of a leg that still rings, with `transfer_ringback`.
+    AwaitAnswer { far: Uuid },
+    /// Is being moved by another leg's `intercept`.
+    Moving,
+    /// In a bridge; `peer` says with whom.
+    Bridged,
+}
+
+/// One leg.
+#[derive(Debug, Clone)]
+pub(crate) struct Channel {
+    pub(crate) uuid: Uuid,
+    /// Counts channels since the switch started; also their order.
+    pub(crate) session: u64,
+    pub(crate) party: usize,
+    pub(crate) inbound: bool,
+    pub(crate) state: State,
+    pub(crate) call_state: &'static str,
+    pub(crate) answer_state: &'static str,
+    pub(crate) profile: Profile,
+    pub(crate) other: Option<Other>,
+    pub(crate) vars: Vars,
+    pub(crate) application: Option<(&'static str, String)>,
+    pub(crate) task: Task,
+    /// Counts changes of `task`, so that a timer of an earlier one is known to be late.
+    pub(crate) generation: u64,
+    pub(crate) peer: Option<Uuid>,
+    /// Runs the bridge: is `Bridge-A`, and its dialplan decides what comes after.
+    pub(crate) runs_bridge: bool,
+    pub(crate) answered: bool,
+    pub(crate) early_media: bool,
+    /// The phone has put its side on hold.
+    pub(crate) phone_hold: bool,
+    /// The switch knows of it and plays music to the other side.
+    pub(crate) switch_hold: bool,
+    pub(crate) hangup_cause: Option<String>,
+    pub(crate) heard: Vec<Hears>,
+    pub(crate) display: String,
+    pub(crate) refusal: Option<String>,
+}
+
+impl Channel {
+    /// Media has been negotiated: a caller offers it, a called phone once it answers or sends early media.
+    pub(crate) fn has_codec(&self) -> bool {
+        self.inbound || self.answered || self.early_media
+    }
+
+    pub(crate) fn set_task(&mut self, task: Task) {
+        self.generation += 1;
+        self.task = task;
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.hangup_cause.is_some()
+    }
+
+    /// The partner as `switch_channel_get_partner_uuid` finds it: stale after an unbridge, on purpose.
+    pub(crate) fn partner(&self) -> Option<Uuid> {
+        self.vars
+            .get("signal_bond")
+            .or_else(|| self.vars.get("originate_signal_bond"))
+            .map(Uuid::from)
+    }
+}

@@ -1,0 +1,168 @@
+//! `intercept`, as measured (facts page, sections 1 and 9) and recorded (`tests/data`).
+//!
+//! ```text
+//! 1 far end unknown      the dialplan goes on; nothing is answered
+//! 2 talking, held        new leg answered, old partner PICKED_OFF, bridge a step later
+//! 3 caller with forks    caller answered; the fork made last PICKED_OFF, the others ORIGINATOR_CANCEL
+//! 4 outbound, ringing    without media: waits for the answer with transfer_ringback, destroyed without
+//! 5 fork of a caller     as 4, and the caller is PICKED_OFF: the call is lost
+//! ```
+
+use super::{
+    Timer, World,
+    calls::By,
+    channel::{Channel, Other, State, Task, Uuid},
+};
+
+impl World {
+    /// Runs `intercept` on the new leg. False when the dialplan goes on with its next action.
+    pub(super) fn intercept(&mut self, new: &Uuid, far: &str) -> bool {
+        self.execute(new, "intercept", far);
+        let far: Uuid = far.into();
+        let Some(channel) = self.live(&far).filter(|_| far != *new) else {
+            self.execute_complete(new, "");
+            return false;
+        };
+        let inbound = channel.inbound;
+        let partner = channel.partner().filter(|partner| partner != new);
+        let forks = match &channel.task {
+            Task::Originating { legs, .. } => legs.clone(),
+            _ => Vec::new(),
+        };
+        self.answer(new);
+        if inbound {
+            self.answer(&far);
+        }
+        self.clear_switch_hold(&far);
+        self.set_task(&far, Task::Moving);
+        self.change(&far, |channel| channel.state = State::Park);
+        self.bond(new, &far);
+        if let Some(partner) = partner {
+            self.change(&partner, |partner| {
+                // The far end leaves the call before its partner is hung up.
+                if let Task::Originating { legs, .. } = &mut partner.task {
+                    legs.retain(|leg| *leg != far);
+                }
+                partner.vars.set("park_after_bridge", "true");
+            });
+            self.hangup(&partner, "PICKED_OFF", By::Switch);
+        }
+        self.execute_complete(new, "");
+        for fork in &forks {
+            self.hangup(fork, "ORIGINATOR_CANCEL", By::Switch);
+        }
+        self.move_far(new, &far);
+        true
+    }
+
+    /// What `uuid_bridge` does with the far end, depending on how far it is.
+    fn move_far(&mut self, new: &Uuid, far: &Uuid) {
+        let has_media = self
+            .live(far)
+            .is_some_and(|far| far.answered || far.early_media);
+        let waits = self
+            .live(new)
+            .is_some_and(|new| new.vars.get("transfer_ringback").is_some());
+        if has_media {
+            let generation = self.set_task(new, Task::BridgePending { far: far.clone() });
+            let step = self.config.bridge_step;
+            self.after(step, Timer::Connect(new.clone(), generation));
+        } else if waits {
+            let generation = self.set_task(new, Task::AwaitAnswer { far: far.clone() });
+            self.set_task(far, Task::Leg { owner: new.clone() });
+            let limit = self.config.answer_timeout;
+            self.after(limit, Timer::AnswerTimeout(new.clone(), generation));
+        } else {
+            self.hangup(far, "DESTINATION_OUT_OF_ORDER", By::Switch);
+            self.hangup(new, "ORIGINATOR_CANCEL", By::Switch);
+        }
+    }
+
+    /// Makes the two legs partners. Recorded: the far end's caller ID becomes the puller's number; ANI and the original
+    /// caller ID stay.
+    fn bond(&mut self, new: &Uuid, far: &Uuid) {
+        let (Some(puller), Some(pulled)) = (self.live(new), self.live(far)) else {
+            return;
+        };
+        let (puller, pulled) = (puller.clone(), pulled.clone());
+        let callee = if pulled.inbound {
+            let profile = &pulled.profile;
+            (profile.caller_name.clone(), profile.caller_number.clone())
+        } else {
+            pulled.profile.callee.clone().unwrap_or_default()
+        };
+        let transfer = |to: &Uuid| Some(format!("0:{to}:uuid_br:{to}"));
+        self.change(new, |channel| {
+            channel.profile.callee = Some(callee.clone());
+            channel.profile.transfer_source = transfer(far);
+            let profile = pulled.profile.clone();
+            channel.other = Some(Other {
+                is_originator: false,
+                profile,
+            });
+            set_bond(channel, &pulled);
+        });
+        self.change(far, |channel| {
+            channel.profile.callee = Some(callee);
+            channel
+                .profile
+                .caller_name
+                .clone_from(&puller.profile.caller_name);
+            channel
+                .profile
+                .caller_number
+                .clone_from(&puller.profile.caller_number);
+            channel.profile.transfer_source = transfer(new);
+            let profile = puller.profile.clone();
+            channel.other = Some(Other {
+                is_originator: true,
+                profile,
+            });
+            set_bond(channel, &puller);
+            channel.vars.unset("originate_signal_bond");
+        });
+    }
+
+    /// The step after `intercept`: the bridge, if both are still there.
+    pub(super) fn connect_pulled(&mut self, new: &Uuid, generation: u64) {
+        let far = match self.live(new) {
+            Some(Channel {
+                task: Task::BridgePending { far },
+                generation: now,
+                ..
+            }) if *now == generation => far.clone(),
+            _ => return,
+        };
+        if self.live(&far).is_some() {
+            self.connect_uuid_bridge(new, &far);
+        } else {
+            self.hangup(new, "DESTINATION_OUT_OF_ORDER", By::Switch);
+        }
+    }
+
+    /// The bridge with the two synthetic EXECUTE events in front of it.
+    pub(super) fn connect_uuid_bridge(&mut self, new: &Uuid, far: &Uuid) {
+        for one in [new, far] {
+            self.change(one, |channel| channel.state = State::SoftExecute);
+        }
+        self.emit_application("CHANNEL_EXECUTE", new, "uuid_bridge", far, "");
+        self.emit_application("CHANNEL_EXECUTE", far, "uuid_bridge", new, "");
+        self.connect(new, far);
+    }
+
+    pub(super) fn answer_timeout(&mut self, new: &Uuid, generation: u64) {
+        if self.live(new).is_some_and(|channel| {
+            channel.generation == generation && matches!(channel.task, Task::AwaitAnswer { .. })
+        }) {
+            self.hangup(new, "NO_ANSWER", By::Switch);
+        }
+    }
+}
+
+fn set_bond(channel: &mut Channel, other: &Channel) {
+    channel
+        .vars
+        .set("bridge_channel", other.profile.channel_name.clone());
+    channel.vars.set("bridge_uuid", &*other.uuid);
+    channel.vars.set("signal_bond", &*other.uuid);
+}

@@ -1,0 +1,190 @@
+//! The switch itself: one task owns everything, every change is one [`Input`].
+//!
+//! Owns channels, registrations, the hash, timers and the links of the event socket. Does no I/O: what it wants to be
+//! written goes into the queue of a link, and what it wants to ask the controller is a spawned question whose answer
+//! comes back as an input.
+
+mod api;
+mod bridging;
+pub(crate) mod calls;
+pub(crate) mod channel;
+mod dialplan;
+mod hands;
+mod intercept;
+mod links;
+mod registrations;
+mod task;
+mod views;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    config::{Config, Faults, Registrations},
+    phone::{Act, PhoneError, PhonePredicate, PhoneView},
+    random::Random,
+    wire::{Command, LinkId, Outgoing},
+};
+use channel::{Channel, Task, Uuid};
+pub(crate) use links::Link;
+pub(crate) use registrations::Party;
+pub use views::{ChannelView, Question, SwitchView};
+
+/// A condition on the whole switch.
+pub(crate) type SwitchPredicate = Box<dyn FnMut(&SwitchView) -> bool + Send>;
+
+/// Everything that can happen to the switch.
+pub(crate) enum Input {
+    /// When a client has connected to the event socket.
+    LinkUp(
+        LinkId,
+        mpsc::UnboundedSender<Outgoing>,
+        tokio::task::AbortHandle,
+    ),
+    /// When it has gone.
+    LinkDown(LinkId),
+    /// When it has sent a command.
+    Command(LinkId, Command),
+    /// When the controller has answered, or has not in time.
+    Answer(Uuid, u64, Option<String>),
+    /// When a phone is to be made: number and, unless it is an outside line, domain.
+    NewPhone(String, Option<String>, oneshot::Sender<(usize, String)>),
+    /// When somebody does something with a phone.
+    Phone(usize, Act, oneshot::Sender<Result<String, PhoneError>>),
+    /// When somebody wants to know about a phone.
+    WatchPhone(usize, PhonePredicate, oneshot::Sender<PhoneView>),
+    /// When somebody wants to know about the switch.
+    WatchSwitch(SwitchPredicate, oneshot::Sender<SwitchView>),
+    /// When a test turns a knob.
+    Control(Control, oneshot::Sender<String>),
+}
+
+/// What a test can do to the switch as a whole.
+pub(crate) enum Control {
+    Controller(Option<String>),
+    Faults(Faults),
+    /// All channels gone, links cut, hash empty, new Core-UUID.
+    Restart(Registrations),
+    /// A stopped switch takes no calls.
+    Running(bool),
+    /// Cuts all links of the event socket.
+    Cut,
+    /// One event with a header of this many bytes.
+    Overlong(usize),
+    /// Bytes as they are, to every link that listens to events.
+    Raw(Vec<u8>),
+    /// An API command, as if from a link.
+    Api(String),
+    Heartbeat,
+}
+
+/// What a timer is for.
+#[derive(Debug, Clone)]
+enum Timer {
+    /// When a bridge has rung long enough.
+    RingTimeout(Uuid, u64),
+    /// When a tone is over.
+    ToneOver(Uuid, u64),
+    /// When an intercepted pair gets its bridge.
+    Connect(Uuid, u64),
+    /// When a puller has heard ringback long enough.
+    AnswerTimeout(Uuid, u64),
+    /// When a link's events that were kept back for reordering go out.
+    Flush,
+    /// When the next HEARTBEAT is due.
+    Heartbeat,
+}
+
+/// The switch.
+pub(crate) struct World {
+    config: Config,
+    running: bool,
+    random: Random,
+    inputs: mpsc::WeakUnboundedSender<Input>,
+    core_uuid: String,
+    started: SystemTime,
+    sequence: u64,
+    sessions: u64,
+    channels: HashMap<Uuid, Channel>,
+    parties: Vec<Party>,
+    hash: BTreeMap<(String, String), String>,
+    links: BTreeMap<LinkId, Link>,
+    timers: BTreeMap<(Instant, u64), Timer>,
+    timer_count: u64,
+    questions: Vec<Question>,
+    bridges: Vec<(Uuid, Uuid)>,
+    dirty: Vec<Uuid>,
+    phone_watches: Vec<(usize, PhonePredicate, oneshot::Sender<PhoneView>)>,
+    switch_watches: Vec<(SwitchPredicate, oneshot::Sender<SwitchView>)>,
+}
+
+impl World {
+    pub(crate) fn new(config: Config, inputs: mpsc::WeakUnboundedSender<Input>) -> Self {
+        let mut random = Random::new(config.seed);
+        let mut world = Self {
+            core_uuid: random.uuid(),
+            random,
+            running: true,
+            inputs,
+            started: SystemTime::now(),
+            sequence: 0,
+            sessions: 0,
+            channels: HashMap::new(),
+            parties: Vec::new(),
+            hash: BTreeMap::new(),
+            links: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            timer_count: 0,
+            questions: Vec::new(),
+            bridges: Vec::new(),
+            dirty: Vec::new(),
+            phone_watches: Vec::new(),
+            switch_watches: Vec::new(),
+            config,
+        };
+        world.after(world.config.heartbeat, Timer::Heartbeat);
+        world
+    }
+
+    fn after(&mut self, wait: Duration, timer: Timer) {
+        self.timer_count += 1;
+        self.timers
+            .insert((Instant::now() + wait, self.timer_count), timer);
+    }
+
+    /// Gives a channel its next task, together with the timer that ends it.
+    fn set_task(&mut self, uuid: &Uuid, task: Task) -> u64 {
+        self.dirty.push(uuid.clone());
+        self.channels.get_mut(uuid).map_or(0, |channel| {
+            channel.set_task(task);
+            channel.generation
+        })
+    }
+
+    /// A channel that is there and not hung up.
+    fn live(&self, uuid: &Uuid) -> Option<&Channel> {
+        self.channels.get(uuid).filter(|c| !c.is_gone())
+    }
+
+    /// Changes a channel, when it is there.
+    fn change(&mut self, uuid: &Uuid, change: impl FnOnce(&mut Channel)) {
+        if let Some(channel) = self.channels.get_mut(uuid) {
+            change(channel);
+            self.dirty.push(uuid.clone());
+        }
+    }
+
+    /// Channels in the order of their creation.
+    fn channels_in_order(&self) -> Vec<&Channel> {
+        let mut list: Vec<&Channel> = self.channels.values().collect();
+        list.sort_by_key(|channel| channel.session);
+        list
+    }
+}
