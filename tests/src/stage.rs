@@ -306,7 +306,7 @@ impl Stage<'_> {
         number: &str,
         phones: &[Phone],
         within: Duration,
-    ) -> Result<Duration> {
+    ) -> Result<()> {
         self.let_ring(&Phone::ALL)?;
         let since = self.site.now();
         let call = self.dial(caller, number)?;
