@@ -4,212 +4,30 @@
 //! in [`crate::pull`].
 //!
 //! Events may come late, twice, in another order or not at all. Every event carries the switch's own sequence number
-//! (FreeSWITCH: `Event-Sequence`, stamped when the event is made, switch_event.c), and each aspect of a leg (its bond,
-//! its hold) keeps the number of the event that set it: an older one changes nothing. A leg that has gone leaves a
-//! tombstone, so that a late event does not bring it back.
+//! (FreeSWITCH: `Event-Sequence`, stamped when the event is made, switch_event.c), and each aspect of a leg (its bridges,
+//! its hold, its facts) keeps the number of the event that set it: an older one changes nothing. So the order in which
+//! events arrive does not matter, only their numbers do. A leg that has gone leaves a tombstone, so that a late event does
+//! not bring it back.
+//!
+//! Two legs talk when each of them was last bridged with the other. A leg that has been bridged elsewhere has left its
+//! former peer, also when the end of that bridge was never reported.
 //!
 //! **Invariant**: after [`Tracker::resync`] exactly the legs of the snapshot are there, and those that newer events added.
-//! **Invariant**: if a leg talks to another one and both are known, the other one talks to it.
+//! **Invariant**: if a leg talks to another one, that one is there and talks to it.
+//! **Invariant**: if a leg rings for another one, that one is there.
 
-use std::collections::{BTreeMap, HashMap};
+mod leg;
+mod pairing;
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::id::{ChannelId, DeviceId};
 
-/// The switch's own number of an event; a larger one is younger. Unique per switch and run of the switch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Sequence(pub u64);
-
-/// Who set the leg up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// The party called the switch (FreeSWITCH: `Call-Direction: inbound`).
-    Inbound,
-    /// The switch called the party (FreeSWITCH: `Call-Direction: outbound`).
-    Outbound,
-}
-
-/// How far the leg has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Progress {
-    /// Not answered, and no media either.
-    Setup,
-    /// Not answered, with early media (RFC 3960).
-    EarlyMedia,
-    /// Answered.
-    Answered,
-}
-
-/// What the leg has to do with another one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Bond {
-    /// Nothing: being set up, or with an application (voicemail, IVR, conference, queue, park).
-    Alone,
-    /// It is being called for that leg (FreeSWITCH: the originator of an outbound leg).
-    RingsFor(ChannelId),
-    /// It is bridged to that leg.
-    TalksTo(ChannelId),
-}
-
-/// The party at a leg's other side, for people to read. Never used to identify anybody.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Party {
-    /// Caller ID number, as the switch shows it.
-    pub number: String,
-    /// Caller ID name, as the switch shows it.
-    pub name: String,
-}
-
-/// What any event with the channel's data tells about a leg as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
-    /// The authenticated device, or the device that was called; `None` for everybody else.
-    pub device: Option<DeviceId>,
-    /// Who set the leg up.
-    pub direction: Direction,
-    /// How far it has come.
-    pub progress: Progress,
-    /// For an outbound leg: the leg for which it is being called.
-    pub originator: Option<ChannelId>,
-    /// Who is shown at this leg.
-    pub party: Party,
-    /// The codec that the switch receives from this leg, once there is one, e.g. `PCMU`.
-    pub codec: Option<String>,
-}
-
-/// What happened to a leg.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// The leg appeared, or its facts are told again.
-    Told,
-    /// It was bridged to the other leg.
-    Bridged(ChannelId),
-    /// It was taken apart from the other leg.
-    Unbridged(ChannelId),
-    /// Its party put the other one on hold.
-    Held,
-    /// Its party took the other one back.
-    Unheld,
-    /// It is gone.
-    Gone,
-}
-
-/// One event about one leg.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LegEvent {
-    /// The switch's number of the event.
-    pub sequence: Sequence,
-    /// The leg.
-    pub leg: ChannelId,
-    /// What the event tells about the leg; `None` if it carries no channel data.
-    pub facts: Option<Facts>,
-    /// What happened.
-    pub change: Change,
-}
-
-/// A leg as a snapshot of the switch shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnapshotLeg {
-    /// The switch's number at the moment of the reading.
-    pub sequence: Sequence,
-    /// The leg.
-    pub leg: ChannelId,
-    /// What was read.
-    pub facts: Facts,
-    /// The leg to which it is bridged.
-    pub talks_to: Option<ChannelId>,
-    /// Whether its party has put the other one on hold.
-    pub holds: bool,
-}
-
-/// A leg.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leg {
-    /// The device at its other end, if it is one of ours.
-    pub device: Option<DeviceId>,
-    /// Who set it up.
-    pub direction: Direction,
-    /// How far it has come.
-    pub progress: Progress,
-    /// What it has to do with another leg.
-    pub bond: Bond,
-    /// Whether its party has put the other one on hold.
-    pub holds: bool,
-    /// Who is shown at it.
-    pub party: Party,
-    /// Its codec, once there is one.
-    pub codec: Option<String>,
-    /// The leg for which it was called, also after it has been answered.
-    originator: Option<ChannelId>,
-    /// When it came into its present state: the larger, the newer the call.
-    pub since: Sequence,
-    bond_set: Sequence,
-    hold_set: Sequence,
-}
-
-impl Leg {
-    fn new(facts: Facts, sequence: Sequence) -> Self {
-        let mut leg = Self {
-            progress: facts.progress,
-            ..Self::named(sequence)
-        };
-        leg.learn(facts, sequence);
-        leg
-    }
-
-    /// A leg of which only the name is known, because another leg's event named it.
-    fn named(sequence: Sequence) -> Self {
-        Self {
-            device: None,
-            direction: Direction::Inbound,
-            progress: Progress::Answered,
-            bond: Bond::Alone,
-            holds: false,
-            party: Party::default(),
-            codec: None,
-            originator: None,
-            since: sequence,
-            bond_set: Sequence::default(),
-            hold_set: Sequence::default(),
-        }
-    }
-
-    fn learn(&mut self, facts: Facts, sequence: Sequence) {
-        self.direction = facts.direction;
-        if facts.progress > self.progress {
-            self.progress = facts.progress;
-            self.since = self.since.max(sequence);
-        }
-        if facts.device.is_some() {
-            self.device = facts.device;
-        }
-        if facts.codec.is_some() {
-            self.codec = facts.codec;
-        }
-        if !facts.party.number.is_empty() {
-            self.party = facts.party;
-        }
-        if self.originator.is_none() && self.direction == Direction::Outbound {
-            self.originator = facts.originator;
-            if let (Some(originator), Bond::Alone, true) = (
-                &self.originator,
-                &self.bond,
-                self.progress < Progress::Answered,
-            ) {
-                self.bond = Bond::RingsFor(originator.clone());
-            }
-        }
-    }
-
-    /// The leg that it talks to.
-    #[must_use]
-    pub fn peer(&self) -> Option<&ChannelId> {
-        match &self.bond {
-            Bond::TalksTo(peer) => Some(peer),
-            Bond::Alone | Bond::RingsFor(_) => None,
-        }
-    }
-}
+pub use leg::{
+    Bond, Change, Direction, Facts, Leg, LegEvent, Party, Progress, Sequence, SnapshotLeg,
+};
 
 /// What applying an event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,28 +66,30 @@ pub const TOMBSTONE: Duration = Duration::from_secs(120);
 /// The legs of one switch.
 #[derive(Debug, Default)]
 pub struct Tracker {
-    legs: HashMap<ChannelId, Leg>,
+    /// Boxed, so that the table stays small and growing it moves only pointers.
+    legs: HashMap<ChannelId, Box<Leg>>,
     /// The legs of each device that has some.
     of_device: HashMap<DeviceId, Vec<ChannelId>>,
     /// The legs that were called for each leg.
     called_for: HashMap<ChannelId, Vec<ChannelId>>,
-    gone: HashMap<ChannelId, Duration>,
-    gone_by_time: BTreeMap<(Duration, ChannelId), ()>,
+    gone: HashSet<ChannelId>,
+    /// The same, the oldest first.
+    gone_by_time: VecDeque<(Duration, ChannelId)>,
 }
 
 impl Tracker {
     /// The leg of that name.
     #[must_use]
     pub fn leg(&self, id: &ChannelId) -> Option<&Leg> {
-        self.legs.get(id)
+        self.legs.get(id).map(Box::as_ref)
     }
 
     /// All legs, in no particular order.
     pub fn legs(&self) -> impl Iterator<Item = (&ChannelId, &Leg)> {
-        self.legs.iter()
+        self.legs.iter().map(|(id, leg)| (id, leg.as_ref()))
     }
 
-    /// The legs of a device, the oldest first.
+    /// The legs of a device, in the order in which the tracker heard of them.
     pub fn legs_of(&self, device: &DeviceId) -> impl Iterator<Item = &ChannelId> {
         self.of_device.get(device).into_iter().flatten()
     }
@@ -279,6 +99,12 @@ impl Tracker {
         self.called_for.get(leg).into_iter().flatten().filter(move |fork| {
             matches!(self.legs.get(*fork).map(|f| &f.bond), Some(Bond::RingsFor(originator)) if originator == leg)
         })
+    }
+
+    /// Whether the switch has reported within [`TOMBSTONE`] that the leg is gone.
+    #[must_use]
+    pub fn has_gone(&self, id: &ChannelId) -> bool {
+        self.gone.contains(id)
     }
 
     /// How many legs there are.
@@ -296,25 +122,32 @@ impl Tracker {
     /// Applies one event of the switch. `now` is time since the start of the program.
     pub fn handle_event(&mut self, event: LegEvent, now: Duration) -> Applied {
         self.bury(now);
-        if self.gone.contains_key(&event.leg) {
-            return Applied::TooLate;
-        }
         let LegEvent {
             sequence,
             leg: id,
             facts,
             change,
         } = event;
-        let mut changed = false;
+        if self.gone.contains(&id) {
+            // It tells something about the other leg all the same.
+            let told = match change {
+                Change::Bridged(peer) => self.pair(&id, &peer, sequence),
+                Change::Unbridged(peer) => self.unbridge(&id, &peer, sequence),
+                Change::Told | Change::Held | Change::Unheld | Change::Gone => false,
+            };
+            return if told {
+                Applied::Changed
+            } else {
+                Applied::TooLate
+            };
+        }
         if let Change::Gone = change {
             return self.remove(&id, now);
         }
-        if let Some(facts) = facts {
-            changed = self.learn(&id, facts, sequence);
-        } else if !self.legs.contains_key(&id) {
-            self.legs.insert(id.clone(), Leg::named(sequence));
-            changed = true;
-        }
+        let mut changed = match facts {
+            Some(facts) => self.learn(&id, facts, sequence),
+            None => self.name(&id, sequence),
+        };
         changed |= match change {
             Change::Told | Change::Gone => false,
             Change::Bridged(peer) => self.bridge(&id, &peer, sequence),
@@ -329,129 +162,33 @@ impl Tracker {
         }
     }
 
-    fn learn(&mut self, id: &ChannelId, facts: Facts, sequence: Sequence) -> bool {
-        let (before, leg) = match self.legs.get_mut(id) {
-            Some(leg) => {
-                let before = leg.clone();
-                leg.learn(facts, sequence);
-                (Some(before), leg)
-            }
-            None => (
-                None,
-                self.legs
-                    .entry(id.clone())
-                    .or_insert_with(|| Leg::new(facts, sequence)),
-            ),
-        };
-        let changed = before.as_ref() != Some(leg);
-        let (old_device, old_originator) =
-            before.map_or((None, None), |b| (b.device, b.originator));
-        let (device, originator) = (leg.device.clone(), leg.originator.clone());
-        if device != old_device {
-            unlist(&mut self.of_device, old_device.as_ref(), id);
-            list(&mut self.of_device, device, id);
-        }
-        if originator != old_originator {
-            list(&mut self.called_for, originator, id);
-        }
-        changed
-    }
-
-    fn remove(&mut self, id: &ChannelId, now: Duration) -> Applied {
-        let known = self.legs.remove(id);
-        if let Some(leg) = &known {
-            unlist(&mut self.of_device, leg.device.as_ref(), id);
-            unlist(&mut self.called_for, leg.originator.as_ref(), id);
-        }
-        if let Some(peer) = known.as_ref().and_then(Leg::peer)
-            && let Some(other) = self.legs.get_mut(peer)
-            && other.peer() == Some(id)
-        {
-            other.bond = Bond::Alone;
-        }
-        self.gone.insert(id.clone(), now);
-        self.gone_by_time.insert((now, id.clone()), ());
-        Applied::Changed
-    }
-
-    fn bridge(&mut self, one: &ChannelId, two: &ChannelId, sequence: Sequence) -> bool {
-        if one == two || self.gone.contains_key(two) {
-            return false;
-        }
-        let newest = [one, two]
-            .into_iter()
-            .filter_map(|id| self.legs.get(id))
-            .map(|leg| leg.bond_set)
-            .max();
-        if newest.is_some_and(|set| set >= sequence) {
-            return false;
-        }
-        for (id, peer) in [(one, two), (two, one)] {
-            let leg = self
-                .legs
-                .entry(id.clone())
-                .or_insert_with(|| Leg::named(sequence));
-            let old = std::mem::replace(&mut leg.bond, Bond::TalksTo(peer.clone()));
-            leg.bond_set = sequence;
-            leg.since = sequence;
-            if let Bond::TalksTo(former) = old
-                && former != *peer
-                && let Some(former) = self.legs.get_mut(&former)
-                && former.peer() == Some(id)
-            {
-                former.bond = Bond::Alone;
-                former.bond_set = sequence;
-            }
-        }
-        true
-    }
-
-    fn unbridge(&mut self, one: &ChannelId, two: &ChannelId, sequence: Sequence) -> bool {
-        let mut changed = false;
-        for (id, peer) in [(one, two), (two, one)] {
-            let Some(leg) = self.legs.get_mut(id) else {
-                continue;
-            };
-            if leg.bond_set < sequence && (leg.peer() == Some(peer) || leg.peer().is_none()) {
-                changed |= leg.peer().is_some();
-                if leg.peer().is_some() {
-                    leg.bond = Bond::Alone;
-                }
-                leg.bond_set = sequence;
-            }
-        }
-        changed
-    }
-
-    fn hold(&mut self, id: &ChannelId, holds: bool, sequence: Sequence) -> bool {
-        let Some(leg) = self.legs.get_mut(id) else {
-            return false;
-        };
-        if leg.hold_set >= sequence {
-            return false;
-        }
-        leg.hold_set = sequence;
-        std::mem::replace(&mut leg.holds, holds) != holds
-    }
-
     /// Replaces everything by a snapshot of the switch, as after a lost link or at the start. Events that were made after
     /// a leg was read are applied afterwards as usual; older ones find a larger number and change nothing.
+    ///
+    /// A leg that was read alone may be bridged by an event that is a little older than the reading: FreeSWITCH reports a
+    /// bridge just before it notes it at the two channels (switch_ivr_bridge.c, `switch_ivr_multi_threaded_bridge`).
     pub fn resync(&mut self, snapshot: Vec<SnapshotLeg>) {
-        self.legs.clear();
-        self.of_device.clear();
-        self.called_for.clear();
-        self.gone.clear();
-        self.gone_by_time.clear();
+        let before = std::mem::take(self);
         for leg in &snapshot {
             self.tell(leg);
         }
-        for leg in snapshot {
-            self.bind(&leg);
+        for leg in &snapshot {
+            self.bind(leg);
+        }
+        // What was known before and has not changed is as old as it was.
+        for (id, leg) in &mut self.legs {
+            if let Some(known) = before.legs.get(id)
+                && known.bond == leg.bond
+                && known.progress == leg.progress
+            {
+                leg.since = known.since;
+            }
         }
     }
 
     /// Corrects the tracker by what the switch shows, as each minute: `read` are the legs that differed and were read
-    /// again, `absent` those that the switch does not have.
+    /// again after a while, `absent` those that the tracker had and the switch, asked for each by its name afterwards, has
+    /// not.
     pub fn reconcile(
         &mut self,
         read: Vec<SnapshotLeg>,
@@ -465,20 +202,153 @@ impl Tracker {
                 self.remove(id, now);
             }
         }
-        for leg in read {
-            if self.gone.contains_key(&leg.leg) {
+        for leg in &read {
+            if self.gone.contains(&leg.leg) {
                 continue;
             }
-            match self.legs.get(&leg.leg) {
-                None => corrections.missing += 1,
-                Some(known) if known.bond_set >= leg.sequence => {}
-                Some(known) if known.peer() != leg.talks_to.as_ref() => corrections.peers += 1,
-                Some(_) => {}
+            let peer = |tracker: &Self| tracker.leg(&leg.leg).map(|known| known.peer().cloned());
+            let before = peer(self);
+            self.tell(leg);
+            match leg.talks_to {
+                Some(_) => self.bind(leg),
+                None => self.read_alone(&leg.leg, leg.sequence),
             }
-            self.tell(&leg);
-            self.bind(&leg);
+            if before.is_none() {
+                corrections.missing += 1;
+            } else if before != peer(self) {
+                corrections.peers += 1;
+            }
         }
         corrections
+    }
+
+    /// Makes sure that the leg is there. Whether it was not.
+    fn name(&mut self, id: &ChannelId, sequence: Sequence) -> bool {
+        let Entry::Vacant(vacant) = self.legs.entry(id.clone()) else {
+            return false;
+        };
+        vacant.insert(Box::new(Leg::named(sequence)));
+        // Those that ring for it may have been heard of first.
+        self.refresh_forks(id);
+        true
+    }
+
+    fn learn(&mut self, id: &ChannelId, facts: Facts, sequence: Sequence) -> bool {
+        let is_new = self.name(id, sequence);
+        let Some(leg) = self.legs.get_mut(id) else {
+            return is_new;
+        };
+        let learned = leg.learn(facts, sequence);
+        if let Some(former) = learned.device_was {
+            list(&mut self.of_device, leg.device.clone(), id);
+            unlist(&mut self.of_device, former.as_ref(), id);
+        }
+        if let Some(former) = learned.originator_was {
+            list(&mut self.called_for, leg.originator.clone(), id);
+            unlist(&mut self.called_for, former.as_ref(), id);
+        }
+        let rebound = learned.ringing && self.refresh(id);
+        is_new | learned.changed | rebound
+    }
+
+    fn remove(&mut self, id: &ChannelId, now: Duration) -> Applied {
+        if self.gone.insert(id.clone()) {
+            self.gone_by_time.push_back((now, id.clone()));
+        }
+        let Some(leg) = self.legs.remove(id) else {
+            return Applied::Ignored;
+        };
+        unlist(&mut self.of_device, leg.device.as_ref(), id);
+        unlist(&mut self.called_for, leg.originator.as_ref(), id);
+        if let Some(peer) = leg.peer() {
+            self.refresh(peer);
+        }
+        self.refresh_forks(id);
+        Applied::Changed
+    }
+
+    fn bridge(&mut self, one: &ChannelId, two: &ChannelId, sequence: Sequence) -> bool {
+        if one == two {
+            return false;
+        }
+        let mut changed = false;
+        // A peer that is gone does not come back, but what `one` did before is over all the same. An old bridge tells
+        // nothing about a peer that is not known.
+        let is_news = self
+            .legs
+            .get(one)
+            .is_some_and(|leg| leg.pairing.set() < sequence);
+        if is_news && !self.gone.contains(two) {
+            changed |= self.name(two, sequence);
+        }
+        changed | self.pair(one, two, sequence)
+    }
+
+    /// Notes the bridge at those of the two that are there.
+    fn pair(&mut self, one: &ChannelId, two: &ChannelId, sequence: Sequence) -> bool {
+        let mut former = Vec::new();
+        for (id, peer) in [(one, two), (two, one)] {
+            if let Some(leg) = self.legs.get_mut(id) {
+                former.extend(leg.peer().filter(|former| *former != peer).cloned());
+                leg.pairing.bridged(peer, sequence);
+            }
+        }
+        let mut changed = self.refresh(one) | self.refresh(two);
+        for id in former {
+            changed |= self.refresh(&id);
+        }
+        changed
+    }
+
+    fn unbridge(&mut self, one: &ChannelId, two: &ChannelId, sequence: Sequence) -> bool {
+        for (id, peer) in [(one, two), (two, one)] {
+            if let Some(leg) = self.legs.get_mut(id) {
+                leg.pairing.unbridged(peer, sequence);
+            }
+        }
+        self.refresh(one) | self.refresh(two)
+    }
+
+    fn hold(&mut self, id: &ChannelId, holds: bool, sequence: Sequence) -> bool {
+        self.legs
+            .get_mut(id)
+            .is_some_and(|leg| leg.hold(holds, sequence))
+    }
+
+    /// Works out what the leg has to do with another one. Whether that has changed.
+    fn refresh(&mut self, id: &ChannelId) -> bool {
+        let Some(leg) = self.legs.get(id) else {
+            return false;
+        };
+        let talks = leg.pairing.peer().filter(|peer| {
+            self.legs
+                .get(*peer)
+                .is_some_and(|other| other.pairing.peer() == Some(id))
+        });
+        let bond = match (talks, leg.rings_for()) {
+            (Some(peer), _) => Bond::TalksTo(peer.clone()),
+            (None, Some(originator)) if self.legs.contains_key(originator) => {
+                Bond::RingsFor(originator.clone())
+            }
+            (None, _) => Bond::Alone,
+        };
+        if leg.bond == bond {
+            return false;
+        }
+        let Some(leg) = self.legs.get_mut(id) else {
+            return false;
+        };
+        if let Bond::TalksTo(_) = bond {
+            leg.since = leg.since.max(leg.pairing.set());
+        }
+        leg.bond = bond;
+        true
+    }
+
+    fn refresh_forks(&mut self, id: &ChannelId) {
+        for fork in self.called_for.get(id).cloned().unwrap_or_default() {
+            self.refresh(&fork);
+        }
     }
 
     fn tell(&mut self, read: &SnapshotLeg) {
@@ -487,29 +357,30 @@ impl Tracker {
     }
 
     fn bind(&mut self, read: &SnapshotLeg) {
-        match &read.talks_to {
-            Some(peer) => {
-                // A peer that has gone between the two readings is no peer.
-                if self.legs.contains_key(peer)
-                    && self.legs.get(&read.leg).and_then(Leg::peer) != Some(peer)
-                {
-                    self.bridge(&read.leg, peer, read.sequence);
-                }
-            }
-            None => {
-                if let Some(peer) = self.legs.get(&read.leg).and_then(Leg::peer).cloned() {
-                    self.unbridge(&read.leg, &peer, read.sequence);
-                }
-            }
+        if let Some(peer) = &read.talks_to {
+            // A peer that is not there has gone between the two readings, or its own events are still to come.
+            self.pair(&read.leg, peer, read.sequence);
+        }
+    }
+
+    fn read_alone(&mut self, id: &ChannelId, sequence: Sequence) {
+        let Some(leg) = self.legs.get_mut(id) else {
+            return;
+        };
+        let former = leg.peer().cloned();
+        leg.pairing.read_alone(sequence);
+        self.refresh(id);
+        if let Some(former) = former {
+            self.refresh(&former);
         }
     }
 
     fn bury(&mut self, now: Duration) {
-        while let Some(((since, _), ())) = self.gone_by_time.first_key_value() {
+        while let Some((since, _)) = self.gone_by_time.front() {
             if now.saturating_sub(*since) < TOMBSTONE {
                 break;
             }
-            if let Some(((_, id), ())) = self.gone_by_time.pop_first() {
+            if let Some((_, id)) = self.gone_by_time.pop_front() {
                 self.gone.remove(&id);
             }
         }
@@ -522,7 +393,9 @@ fn list<K: std::hash::Hash + Eq>(
     id: &ChannelId,
 ) {
     if let Some(key) = key {
-        index.entry(key).or_default().push(id.clone());
+        // Nearly all have one.
+        let ids = index.entry(key).or_insert_with(|| Vec::with_capacity(1));
+        ids.push(id.clone());
     }
 }
 
