@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A caller that lies: one INVITE with digest credentials in a realm, and a From, of its own choosing.
+"""A client that says what it is told to: one INVITE, or one REGISTER for somebody else's address.
 
-Prints one JSON line with the challenge's realm and the answers that came. Real phones take the realm of the challenge;
-the switch believes whatever realm the client names, so the tests need a client that names another one.
+Prints one JSON line with the challenge's realm and the answers that came. Real phones take the realm of the challenge
+and their own address; the switch believes whatever realm the client names, so the tests need a client that lies.
 """
 import argparse
 import hashlib
@@ -21,6 +21,7 @@ parser = argparse.ArgumentParser()
 for name in ("server", "user", "password", "realm", "sender", "number"):
     parser.add_argument("--" + name, required=True)
 parser.add_argument("--header", action="append", default=[])
+parser.add_argument("--register", metavar="CONTACT", help="REGISTER this address instead of an INVITE")
 parser.add_argument("--seconds", type=float, default=3.0, help="how long answers are waited for")
 args = parser.parse_args()
 
@@ -28,9 +29,14 @@ host, port = args.server.split(":")
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.bind(("127.0.0.1", 0))
 own = sock.getsockname()[1]
-uri = f"sip:{args.number}@{args.server}"
 call_id = secrets.token_hex(8)
-sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+if args.register:
+    method, uri, to, body = "REGISTER", f"sip:{args.realm}", args.sender, ""
+    contact = f"<{args.register}>;expires=3600"
+else:
+    method, uri = "INVITE", f"sip:{args.number}@{args.server}"
+    to, contact = f"<{uri}>", f"<sip:forged@127.0.0.1:{own}>"
+    body = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
 
 
 def request(method, sequence, extra=(), to_tag="", body=""):
@@ -39,10 +45,10 @@ def request(method, sequence, extra=(), to_tag="", body=""):
         f"Via: SIP/2.0/UDP 127.0.0.1:{own};branch=z9hG4bK{secrets.token_hex(6)}",
         "Max-Forwards: 70",
         f"From: {args.sender};tag=forged",
-        f"To: <{uri}>{to_tag}",
+        f"To: {to}{to_tag}",
         f"Call-ID: {call_id}",
         f"CSeq: {sequence} {method}",
-        f"Contact: <sip:forged@127.0.0.1:{own}>",
+        f"Contact: {contact}",
         *extra,
         *(["Content-Type: application/sdp"] if body else []),
         f"Content-Length: {len(body)}",
@@ -59,24 +65,26 @@ def answers(until):
             return
 
 
-request("INVITE", 1, body=sdp)
+request(method, 1, body=body)
 until = time.monotonic() + args.seconds
 challenge = next((m for m in answers(until) if "nonce=" in m), "")
 nonce = re.search(r'nonce="([^"]+)"', challenge)[1]
 own_realm = re.search(r'realm="([^"]+)"', challenge)[1]
 response = md5(":".join([
-    md5(f"{args.user}:{args.realm}:{args.password}"), nonce, "00000001", "abc", "auth", md5(f"INVITE:{uri}"),
+    md5(f"{args.user}:{args.realm}:{args.password}"), nonce, "00000001", "abc", "auth", md5(f"{method}:{uri}"),
 ]))
 credentials = (
-    f'Proxy-Authorization: Digest username="{args.user}", realm="{args.realm}", nonce="{nonce}", uri="{uri}", '
+    f'{"Authorization" if args.register else "Proxy-Authorization"}: Digest username="{args.user}", realm="{args.realm}", nonce="{nonce}", uri="{uri}", '
     f'response="{response}", cnonce="abc", nc=00000001, qop=auth, algorithm=MD5'
 )
-request("INVITE", 2, [credentials, *args.header], body=sdp)
+request(method, 2, [credentials, *args.header], body=body)
 codes = []
 for message in answers(until):
     first = message.split("\r\n", 1)[0]
-    if "2 INVITE" in message and first.startswith("SIP/2.0"):
+    if f"CSeq: 2 {method}" in message and first.startswith("SIP/2.0"):
         codes.append(int(first.split(" ")[1]))
+        if codes[-1] >= 200 and args.register:
+            break
         if codes[-1] >= 200:
             tag = re.search(r"\nTo:[^\r\n]*(;tag=[^\r\n;]+)", message)
             request("ACK", 2, to_tag=tag[1] if tag else "")

@@ -5,6 +5,7 @@
 pub mod config;
 pub mod ear;
 pub mod lab;
+pub mod load;
 pub mod phones;
 pub mod ports;
 pub mod switch;

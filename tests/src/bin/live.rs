@@ -1,4 +1,6 @@
-//! `live [--list] [--bare] [filter...]`: plays the stories on a real FreeSWITCH with real SIP phones.
+//! `live [--list] [--bare] [--load [--seconds=N]] [filter...]`: plays the stories on a real FreeSWITCH with real SIP
+//! phones. `--bare` leaves the controller out and plays what needs none; `--load` plays no story but puts the switch
+//! under load by SIPp while calls are moved.
 //!
 //! Prints a line for each story, then what was measured, then how many passed. Ends with 0 when none failed, 1 when one
 //! did, and 3 when nothing could be played because there is no FreeSWITCH on this machine.
@@ -7,14 +9,14 @@ use std::{
     env,
     path::PathBuf,
     process::{Command, ExitCode},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use callhop_tests::{
     live::{
         lab::{Lab, Needs},
-        switch,
+        load, switch,
     },
     report::Ledger,
     site::Site,
@@ -70,6 +72,14 @@ fn run() -> Result<ExitCode> {
         target,
     })?;
     println!("lab: {}", lab.dir().display());
+    if has("--load") {
+        let seconds = args
+            .iter()
+            .find_map(|arg| arg.strip_prefix("--seconds=")?.parse().ok())
+            .unwrap_or(120);
+        load::run(&mut lab, Duration::from_secs(seconds))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut ledger = Ledger::default();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for story in wanted {

@@ -13,13 +13,25 @@ use super::{
     ports::Ports,
     switch::PASSWORD,
 };
-use crate::cast::Phone;
+use crate::cast::{Part, Phone};
 
 /// How many SIP profiles run when the switch is ready.
 pub const PROFILES: usize = 3;
 
 /// Prefix of the number that runs a plain `intercept` of the channel whose UUID follows: what a pull is compared to.
 pub const NATIVE_INTERCEPT: &str = "99";
+
+/// The extension that SIPp calls; its device 3001 is SIPp as well.
+pub const LOAD_EXTENSION: &str = "3000";
+
+/// SIPp as a device.
+pub const LOAD_DEVICE: Part = Part {
+    user: "3001",
+    domain: "lab.test",
+    password: "secret3001",
+    tone_hz: 0,
+    agent: "",
+};
 
 const MODULES: [&str; 17] = [
     "mod_logfile",
@@ -233,10 +245,6 @@ fn dialplan(ports: Ports) -> String {
             ports.phone_sip(phone)
         )
     };
-    let load = format!(
-        "sofia/external/${{destination_number}}@127.0.0.1:{}",
-        ports.load(1)
-    );
     let after = ("set", "hangup_after_bridge=true");
     let include = "<X-PRE-PROCESS cmd=\"include\" data=\"dialplan/callhop/*.xml\"/>\n";
 
@@ -265,6 +273,7 @@ fn dialplan(ports: Ports) -> String {
         &voicemail,
     );
     text += &inbound("2001", &["2001@lab.test", "2002@lab.test"], &voicemail);
+    text += &inbound(LOAD_EXTENSION, &["3001@lab.test"], &voicemail);
     // The same call without Callhop: what hunting is compared to.
     let all = "user/1001@lab.test,user/1002@lab.test,user/1003@lab.test";
     text += &extension(
@@ -301,7 +310,6 @@ fn dialplan(ports: Ports) -> String {
         "^02\\d*$",
         &[after, ("bridge", &carrier(Phone::Out2))],
     );
-    text += &extension("load", "^08\\d*$", &[after, ("bridge", &load)]);
     text += &extension(
         "device",
         "^([12]\\d\\d\\d)$",
@@ -337,6 +345,9 @@ fn directory() -> String {
             .filter(|part| part.domain == domain)
             .collect();
         users.dedup_by_key(|part| part.user);
+        if domain == "lab.test" {
+            users.push(LOAD_DEVICE);
+        }
         for user in users {
             let _ = writeln!(
                 text,

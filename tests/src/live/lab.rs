@@ -20,7 +20,7 @@ use super::{
     switch::{PASSWORD, Switch},
 };
 use crate::{
-    cast::{EXTENSIONS, Phone},
+    cast::{EXTENSIONS, Part, Phone},
     controller::{Controller, Setup},
     site::{
         Call, CallReport, CallState, Dial, Forgery, HandOver, Kind, Moment, OnRing, Site, Sound,
@@ -141,6 +141,50 @@ impl Lab {
     #[must_use]
     pub fn switch_pid(&self) -> Option<u32> {
         self.switch.pid()
+    }
+
+    /// Registers an address for a device, without a phone behind it.
+    ///
+    /// # Errors
+    /// When the registrar refuses.
+    pub fn register_address(&mut self, part: Part, address: &str) -> Result<()> {
+        let sender = format!("<sip:{}@{}>", part.user, part.domain);
+        let args = [
+            "--realm",
+            part.domain,
+            "--sender",
+            &sender,
+            "--number",
+            part.user,
+            "--register",
+            address,
+        ];
+        let codes = self.client(self.ports.internal(), part, &args)?;
+        if codes.last() != Some(&200) {
+            bail!("the registrar answered {codes:?}");
+        }
+        Ok(())
+    }
+
+    /// The client that says what it is told to; the SIP answers that it got.
+    fn client(&self, port: u16, part: Part, args: &[&str]) -> Result<Vec<u16>> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("live/forge.py");
+        let mut command = Command::new(&self.python);
+        command
+            .arg(script)
+            .args(["--server", &local(port).to_string()]);
+        command
+            .args(["--user", part.user, "--password", part.password])
+            .args(args);
+        let output = command.output()?;
+        let said: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("forge.py: {}", String::from_utf8_lossy(&output.stderr)))?;
+        let codes = said["codes"].as_array().context("forge.py without codes")?;
+        Ok(codes
+            .iter()
+            .filter_map(Value::as_u64)
+            .filter_map(|code| u16::try_from(code).ok())
+            .collect())
     }
 
     /// Puts Callhop's file into both contexts, with the address of the controller or of the port that swallows.
@@ -339,32 +383,18 @@ impl Site for Lab {
 
     fn forge(&mut self, forgery: Forgery<'_>) -> Result<Vec<u16>> {
         let part = forgery.as_phone.part();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("live/forge.py");
-        let mut command = Command::new(&self.python);
-        command
-            .arg(script)
-            .args(["--server", &local(self.ports.forced()).to_string()]);
-        command.args([
-            "--user",
-            part.user,
-            "--password",
-            part.password,
+        let mut args = vec![
             "--realm",
             forgery.realm,
-        ]);
-        command.args(["--sender", forgery.from, "--number", forgery.number]);
+            "--sender",
+            forgery.from,
+            "--number",
+            forgery.number,
+        ];
         for header in forgery.headers {
-            command.args(["--header", header]);
+            args.extend(["--header", header]);
         }
-        let output = command.output()?;
-        let said: Value = serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("forge.py: {}", String::from_utf8_lossy(&output.stderr)))?;
-        let codes = said["codes"].as_array().context("forge.py without codes")?;
-        Ok(codes
-            .iter()
-            .filter_map(Value::as_u64)
-            .filter_map(|code| u16::try_from(code).ok())
-            .collect())
+        self.client(self.ports.forced(), part, &args)
     }
 
     fn has_controller(&self) -> bool {

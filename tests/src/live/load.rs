@@ -1,0 +1,336 @@
+//! Load by SIPp while people move their calls: item 11 of the list.
+//!
+//! SIPp calls the extension 3000 from outside, and is its device 3001 as well: every one of its calls asks the
+//! controller where to ring. First the rate that the machine can take is found, switch, SIPp and controller together;
+//! then half of it goes on for two minutes, and the phones pull and hunt all the while.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{
+    config::{LOAD_DEVICE, LOAD_EXTENSION},
+    lab::Lab,
+    ports::local,
+};
+use crate::{
+    cast::Phone,
+    report::{Ledger, Measure},
+    site::Site,
+    stage::{Direction, SOON, Stage},
+    stories::routing::ALL,
+};
+
+/// How long one of SIPp's calls talks.
+const TALK: Duration = Duration::from_secs(3);
+/// How long each rate is tried.
+const TRY: Duration = Duration::from_secs(8);
+/// The clock of `/proc/<pid>/stat`: `getconf CLK_TCK` is 100 on every Linux that Callhop runs on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// What SIPp counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Counted {
+    successful: u64,
+    failed: u64,
+    retransmissions: u64,
+}
+
+/// What a process has used.
+#[derive(Debug, Clone, Copy)]
+struct Used {
+    cpu: f64,
+    rss_kib: u64,
+}
+
+/// Runs it all and prints what it finds.
+///
+/// # Errors
+/// When SIPp is not there, a call of SIPp's fails, a move does not work, or the controller had to correct itself.
+pub fn run(lab: &mut Lab, length: Duration) -> Result<()> {
+    lab.reset()?;
+    register(lab)?;
+    lab.controller()
+        .cli(&[
+            "extension",
+            "add",
+            &format!("{LOAD_EXTENSION}@lab.test"),
+            "--device",
+            LOAD_DEVICE.user,
+        ])?
+        .ok()?;
+    let mut answering = sipp(lab, 1, &["-sn", "uas"])?
+        .spawn()
+        .context("starting SIPp (Debian package sip-tester)")?;
+    let outcome = measured(lab, length);
+    answering.kill()?;
+    answering.wait()?;
+    outcome
+}
+
+fn measured(lab: &mut Lab, length: Duration) -> Result<()> {
+    let most = highest_rate(lab)?;
+    let rate = (most / 2).max(1);
+    println!(
+        "load: the machine takes {most} calls/s of {} s; half of it, {rate} calls/s, for {} s",
+        TALK.as_secs(),
+        length.as_secs()
+    );
+    let corrected = corrections(lab)?;
+    let before = (used(lab.switch_pid())?, used(lab.controller().pid())?);
+    let began = Instant::now();
+    let mut calling = call(lab, rate, length)?;
+    let mut ledger = Ledger::default();
+    let moves = while_it_lasts(lab, &mut ledger, &mut calling);
+    if moves.is_err() {
+        calling.kill()?;
+    }
+    calling.wait()?;
+    let moves = moves?;
+    let seconds = began.elapsed().as_secs_f64();
+    let after = (used(lab.switch_pid())?, used(lab.controller().pid())?);
+    let counted = counted(&statistics(lab))?;
+    let (switch, controller) = (after.0.cpu - before.0.cpu, after.1.cpu - before.1.cpu);
+    println!(
+        "load: SIPp: {} calls, {} failed, {} retransmissions",
+        counted.successful, counted.failed, counted.retransmissions
+    );
+    println!("load: {moves} moves and as many inbound calls of the phones, all as they should be");
+    let row = |name: &str, cpu: f64, it: Used| {
+        println!(
+            "load: {name:<10} CPU {cpu:>7.2} s = {:>5.1} % of one core, memory {:>7} KiB",
+            cpu / seconds * 100.0,
+            it.rss_kib
+        );
+    };
+    row("FreeSWITCH", switch, after.0);
+    row("callhop", controller, after.1);
+    println!(
+        "load: callhop's CPU is {:.1} % of FreeSWITCH's (to reach: 5)",
+        controller / switch * 100.0
+    );
+    print!("{}", ledger.table());
+    let now = corrections(lab)?;
+    println!(
+        "load: reconcile corrections: {} before, {} after",
+        corrected, now
+    );
+    ensure!(
+        counted.failed == 0,
+        "{} calls of SIPp failed",
+        counted.failed
+    );
+    ensure!(
+        now <= corrected,
+        "reconcile had to correct the tracker: an event was lost"
+    );
+    Ok(())
+}
+
+/// Moves and hunts until SIPp has ended; how many of each.
+fn while_it_lasts(lab: &mut Lab, ledger: &mut Ledger, calling: &mut Child) -> Result<u32> {
+    let mut moves = 0;
+    while calling.try_wait()?.is_none() {
+        for direction in Direction::BOTH {
+            let mut stage = Stage { site: lab, ledger };
+            stage
+                .rings_exactly(Phone::Out2, "1000", ALL, SOON)
+                .with_context(|| format!("after {moves} moves"))?;
+            let mut talk = stage.talk(direction, Phone::P1001)?;
+            for new in [Phone::P1002, Phone::P1003] {
+                talk = stage
+                    .measured_move(talk, new, "*33", Measure::PullGap, Measure::PullTime)
+                    .with_context(|| format!("after {moves} moves"))?;
+                moves += 1;
+            }
+            stage.over(talk)?;
+        }
+    }
+    Ok(moves)
+}
+
+/// SIPp as device 3001: registered once, by hand, because SIPp answers there and does nothing else.
+fn register(lab: &mut Lab) -> Result<()> {
+    let contact = format!("sip:{}@{}", LOAD_DEVICE.user, local(lab.ports().load(1)));
+    lab.register_address(LOAD_DEVICE, &contact)
+}
+
+fn statistics(lab: &Lab) -> PathBuf {
+    lab.dir().join("sipp.csv")
+}
+
+fn sipp(lab: &Lab, which: u16, args: &[&str]) -> Result<Command> {
+    let mut command = Command::new("sipp");
+    let media = lab.ports().load(4 + 4 * which).to_string();
+    command
+        .args([
+            "-i",
+            "127.0.0.1",
+            "-p",
+            &lab.ports().load(which).to_string(),
+            "-mp",
+            &media,
+            "-nostdin",
+        ])
+        .args(args)
+        .current_dir(lab.dir())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    Ok(command)
+}
+
+/// SIPp as caller, for so long.
+fn call(lab: &Lab, rate: u64, length: Duration) -> Result<Child> {
+    let statistics = statistics(lab);
+    if statistics.exists() {
+        fs::remove_file(&statistics)?;
+    }
+    let calls = (rate * length.as_secs()).to_string();
+    let mut command = sipp(
+        lab,
+        0,
+        &[
+            "-sn",
+            "uac",
+            "-s",
+            LOAD_EXTENSION,
+            "-r",
+            &rate.to_string(),
+            "-m",
+            &calls,
+        ],
+    )?;
+    command
+        .args([
+            "-d",
+            &TALK.as_millis().to_string(),
+            "-l",
+            "10000",
+            "-trace_stat",
+            "-fd",
+            "1",
+            "-stf",
+        ])
+        .arg(&statistics);
+    // After the last call has begun, SIPp may take this long.
+    command.args([
+        "-timeout",
+        &format!("{}s", length.as_secs() + 20),
+        "-timeout_error",
+    ]);
+    command.arg(local(lab.ports().external()).to_string());
+    command
+        .spawn()
+        .context("starting SIPp (Debian package sip-tester)")
+}
+
+/// Up by half each time, until calls fail or are repeated, or SIPp cannot keep up: the last rate that went well.
+fn highest_rate(lab: &Lab) -> Result<u64> {
+    let (mut best, mut rate) = (0, 20);
+    while rate < 2_000 {
+        let began = Instant::now();
+        call(lab, rate, TRY)?.wait()?;
+        let took = began.elapsed();
+        let it = counted(&statistics(lab))?;
+        let in_time = took < TRY + TALK + Duration::from_secs(2);
+        let well = it.failed == 0
+            && it.successful == rate * TRY.as_secs()
+            && it.retransmissions * 50 <= it.successful
+            && in_time;
+        println!(
+            "load: {rate} calls/s: {it:?} in {:.1} s",
+            took.as_secs_f64()
+        );
+        if !well {
+            break;
+        }
+        best = rate;
+        rate += rate / 2;
+        // What was left of the last one must not count against the next one.
+        thread::sleep(Duration::from_secs(1));
+    }
+    ensure!(best > 0, "not even 20 calls/s went well");
+    Ok(best)
+}
+
+/// The last line of SIPp's statistics.
+fn counted(file: &Path) -> Result<Counted> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines
+        .next()
+        .context("statistics without a header")?
+        .split(';')
+        .collect();
+    let last: Vec<&str> = lines
+        .next_back()
+        .context("statistics without a line")?
+        .split(';')
+        .collect();
+    let value = |name: &str| -> Result<u64> {
+        let at = names
+            .iter()
+            .position(|it| *it == name)
+            .with_context(|| format!("no column {name}"))?;
+        Ok(last.get(at).context("a short line")?.parse()?)
+    };
+    Ok(Counted {
+        successful: value("SuccessfulCall(C)")?,
+        failed: value("FailedCall(C)")?,
+        retransmissions: value("Retransmissions(C)")?,
+    })
+}
+
+/// CPU time, s, and resident memory of a process (`proc(5)`).
+fn used(pid: Option<u32>) -> Result<Used> {
+    let pid = pid.context("the process does not run")?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat
+        .rsplit_once(") ")
+        .context("an unknown /proc/<pid>/stat")?
+        .1
+        .split(' ')
+        .collect();
+    let ticks: f64 = fields
+        .get(11..13)
+        .context("a short /proc/<pid>/stat")?
+        .iter()
+        .filter_map(|it| it.parse::<f64>().ok())
+        .sum();
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let rss = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("no VmRSS")?;
+    let rss_kib = rss.trim().trim_end_matches(" kB").parse()?;
+    Ok(Used {
+        cpu: ticks / TICKS_PER_SECOND,
+        rss_kib,
+    })
+}
+
+/// How often the controller's reconcile had to correct its tracker, from its metrics.
+fn corrections(lab: &mut Lab) -> Result<f64> {
+    let (code, text) = lab.controller().get("/metrics")?;
+    if code != 200 {
+        bail!("/metrics answers {code}");
+    }
+    let lines = text.lines().filter(|line| {
+        !line.starts_with('#') && line.contains("reconcile") && line.contains("correct")
+    });
+    let values: Vec<f64> = lines
+        .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+        .collect();
+    ensure!(
+        !values.is_empty(),
+        "/metrics has no counter of reconcile corrections"
+    );
+    Ok(values.iter().sum())
+}
