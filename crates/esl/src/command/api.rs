@@ -1,5 +1,7 @@
 //! The `api` commands that we use. Each is one line; what it prints is the answer.
 
+use std::net::SocketAddr;
+
 use super::{EncodeError, Writer};
 use crate::word::{DialString, HashKey, Number, Sound, Uuid36, VarName, VarValue, Word};
 
@@ -145,6 +147,18 @@ pub enum Api {
         /// The attribute's value.
         value: Word,
     },
+    /// `xml_locate` of a whole section, `dialplan` for example, as the switch has it.
+    XmlSection {
+        /// The section.
+        section: Word,
+    },
+    /// `curl`: what the switch gets from `http://<address>/<path>` within a second; prints nothing if that is nothing.
+    Curl {
+        /// Where.
+        address: SocketAddr,
+        /// What.
+        path: Word,
+    },
     /// `global_getvar`: prints nothing if there is none.
     GlobalGetvar {
         /// The variable.
@@ -215,7 +229,8 @@ impl Api {
             Self::SofiaStatus | Self::SofiaStatusProfile { .. } => "sofia",
             Self::HashInsert { .. } | Self::HashSelect { .. } | Self::HashDelete { .. } => "hash",
             Self::ModuleExists { .. } => "module_exists",
-            Self::XmlLocate { .. } => "xml_locate",
+            Self::XmlLocate { .. } | Self::XmlSection { .. } => "xml_locate",
+            Self::Curl { .. } => "curl",
             Self::GlobalGetvar { .. } => "global_getvar",
             Self::Status => "status",
             Self::Version => "version",
@@ -316,6 +331,11 @@ impl Api {
                 attribute.as_str(),
                 value.as_str(),
             ],
+            Self::XmlSection { section } => &[section.as_str()],
+            Self::Curl { address, path } => {
+                let url = format!("http://{address}/{path}");
+                return out.api(self.name(), &[&url, "connect-timeout 1 timeout 1"]);
+            }
             Self::GlobalGetvar { name } => &[name.as_str()],
             Self::Status | Self::Version => &[],
         };
