@@ -122,7 +122,6 @@ impl World {
         let created = profile.created.unwrap_or(UNIX_EPOCH);
         let epoch = created.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let var = |name: &str| channel.vars.get(name).unwrap_or_default().to_owned();
-        let (application, data) = channel.application.clone().unwrap_or_default();
         let (callee_name, callee_number) = profile.callee.clone().unwrap_or_default();
         let codec = |value: &str| {
             if channel.has_codec() {
@@ -143,8 +142,8 @@ impl World {
             "cid_num": profile.caller_number,
             "ip_addr": "127.0.0.1",
             "dest": profile.destination,
-            "application": application,
-            "application_data": data,
+            "application": var("current_application"),
+            "application_data": var("current_application_data"),
             "dialplan": "XML",
             "context": profile.context,
             "read_codec": codec("PCMU"),

@@ -45,7 +45,10 @@ impl World {
             ("Bridge-B-Unique-ID", &**peer),
         ];
         self.emit_about_with("CHANNEL_BRIDGE", runner, &pair);
-        self.change(peer, |channel| channel.state = State::ExchangeMedia);
+        self.change(peer, |channel| {
+            channel.state = State::ExchangeMedia;
+            channel.vars.set("call_uuid", &**runner);
+        });
         for (one, other) in [(peer, &left), (runner, &right)] {
             self.change(one, |channel| {
                 channel.vars.set("bridge_to", &*other.uuid);
@@ -115,7 +118,10 @@ impl World {
             ("Bridge-A-Unique-ID", &*runner),
             ("Bridge-B-Unique-ID", &*other),
         ];
+        self.change(&other, |channel| channel.vars.set("call_uuid", &*other));
         self.emit_about_with("CHANNEL_UNBRIDGE", &runner, &pair);
+        // `bridge` is over; of `intercept` that was said long ago.
+        self.execute_complete(&runner, "");
         Some(peer)
     }
 
@@ -182,6 +188,12 @@ impl World {
             channel.answer_state = "hangup";
             channel.profile.hungup = Some(SystemTime::now());
         });
+        let set = |channel: &mut Channel| {
+            channel.vars.set("sip_hangup_disposition", disposition);
+        };
+        if matches!(disposition, "recv_cancel" | "recv_refuse") {
+            self.change(uuid, set);
+        }
         // Recorded in more than one order, and so done here as the seed says.
         let order = self.random.below(3);
         let mut peer = None;
@@ -189,21 +201,24 @@ impl World {
             peer = self.unbridge(uuid);
         }
         self.emit_about("CHANNEL_HANGUP", uuid);
+        if disposition == "recv_bye" {
+            self.change(uuid, set);
+        }
         if order == 1 {
             peer = self.unbridge(uuid);
         }
-        self.change(uuid, |channel| {
-            channel.state = State::Reporting;
-            channel.call_state = "HANGUP";
-            channel.vars.set("sip_hangup_disposition", disposition);
-            channel.vars.set("hangup_cause", cause);
-        });
         if let Task::Originating { legs, .. } = &task {
             for leg in legs {
                 self.hangup(leg, "ORIGINATOR_CANCEL", By::Switch);
             }
             self.execute_complete(uuid, "");
         }
+        self.change(uuid, set);
+        self.change(uuid, |channel| {
+            channel.state = State::Reporting;
+            channel.call_state = "HANGUP";
+            channel.vars.set("hangup_cause", cause);
+        });
         self.emit_about("CHANNEL_HANGUP_COMPLETE", uuid);
         if order == 2 {
             peer = self.unbridge(uuid);
@@ -236,9 +251,6 @@ impl World {
         }
         let parks = channel.vars.is_true("park_after_bridge");
         let hangs_up = other_ran || channel.vars.is_true("hangup_after_bridge");
-        if !other_ran {
-            self.execute_complete(uuid, "");
-        }
         if parks {
             self.set_task(uuid, Task::Parked);
             self.change(uuid, |channel| channel.state = State::Park);

@@ -109,7 +109,10 @@ impl World {
 
     /// The application that started last is over.
     pub(super) fn execute_complete(&mut self, uuid: &Uuid, response: &str) {
-        let application = self.channels.get(uuid).and_then(|c| c.application.clone());
+        let application = self
+            .channels
+            .get_mut(uuid)
+            .and_then(|c| c.application.take());
         if let Some((application, data)) = application {
             self.emit_application(
                 "CHANNEL_EXECUTE_COMPLETE",
@@ -260,7 +263,6 @@ impl World {
             callee: Some(("Outbound Call".to_owned(), to.number.clone())),
             destination: to.number.clone(),
             unique_id,
-            rdnis: Some(from.profile.destination.clone()),
             transfer_source: None,
             channel_name: format!("sofia/{}/{bare}", to.profile()),
             answered: None,
@@ -284,10 +286,7 @@ impl World {
                 profile: from.profile.clone(),
             });
         });
-        // `user/` goes through two endpoints, each of which says so.
-        for _ in 0..if endpoint == "user" { 2 } else { 1 } {
-            self.emit_about("CHANNEL_OUTGOING", &uuid);
-        }
+        self.emit_about("CHANNEL_OUTGOING", &uuid);
         self.change(&uuid, |leg| {
             leg.state = State::Init;
             let vars = &mut leg.vars;
@@ -307,6 +306,10 @@ impl World {
             vars.set("sofia_profile_name", to.profile());
             vars.set("recovery_profile_name", to.profile());
         });
+        if endpoint == "user" {
+            // `user/` goes through two endpoints, each of which says so.
+            self.emit_about("CHANNEL_OUTGOING", &uuid);
+        }
         self.emit_about("CHANNEL_CREATE", &uuid);
         self.emit_about("CHANNEL_ORIGINATE", &uuid);
         Some(uuid)
@@ -325,7 +328,7 @@ impl World {
         });
         self.note_newest_leg(caller, legs);
         for leg in legs {
-            self.change(leg, |leg| leg.state = State::ConsumeMedia);
+            self.note_first_response(leg);
             let mode = self
                 .channels
                 .get(leg)
@@ -339,6 +342,25 @@ impl World {
                 RingMode::Answer => self.answer_leg(leg),
             }
         }
+    }
+
+    /// What a phone's first response leaves on its leg.
+    fn note_first_response(&mut self, leg: &Uuid) {
+        let Some(party) = self.live(leg).and_then(|leg| self.parties.get(leg.party)) else {
+            return;
+        };
+        let port = if party.domain.is_some() {
+            party.port
+        } else {
+            5090
+        };
+        let contact = format!("{}@127.0.0.1:{port}", party.number);
+        self.change(leg, |leg| {
+            leg.state = State::ConsumeMedia;
+            leg.vars.set("sip_network_ip", "127.0.0.1");
+            leg.vars.set("sip_network_port", port.to_string());
+            leg.vars.set("sip_contact_uri", contact);
+        });
     }
 
     /// The caller's own channel names the leg that was made last, and gets its `dialed_` variables.
@@ -487,6 +509,8 @@ impl World {
                 for loser in losers {
                     self.hangup(loser, "LOSE_RACE", By::Switch);
                 }
+                let winner = self.live(leg).and_then(|leg| leg.profile.callee.clone());
+                self.change(&owner, |channel| channel.profile.callee = winner);
                 self.answer(&owner);
                 self.change(&owner, |channel| {
                     channel.vars.set("originate_disposition", "SUCCESS");

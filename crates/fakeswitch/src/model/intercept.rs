@@ -17,6 +17,8 @@ use super::{
 impl World {
     /// Runs `intercept` on the new leg. False when the dialplan goes on with its next action.
     pub(super) fn intercept(&mut self, new: &Uuid, far: &str) -> bool {
+        // The application wants media: the new leg gets it before anything else.
+        self.pre_answer(new);
         self.execute(new, "intercept", far);
         let far: Uuid = far.into();
         let Some(channel) = self.live(&far).filter(|_| far != *new) else {
@@ -35,7 +37,10 @@ impl World {
         }
         self.clear_switch_hold(&far);
         self.set_task(&far, Task::Moving);
-        self.change(&far, |channel| channel.state = State::Park);
+        self.change(&far, |channel| {
+            channel.state = State::Park;
+            channel.vars.set("call_uuid", &*far);
+        });
         self.bond(new, &far);
         if let Some(partner) = partner {
             self.change(&partner, |partner| {
@@ -51,6 +56,8 @@ impl World {
         for fork in &forks {
             self.hangup(fork, "ORIGINATOR_CANCEL", By::Switch);
         }
+        // The `bridge` that the far end was ringing in, if it was.
+        self.execute_complete(&far, "");
         self.move_far(new, &far);
         true
     }
@@ -119,7 +126,6 @@ impl World {
                 profile,
             });
             set_bond(channel, &puller);
-            channel.vars.unset("originate_signal_bond");
         });
     }
 

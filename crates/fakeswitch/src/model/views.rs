@@ -118,7 +118,7 @@ impl World {
             Task::Originating { legs, .. } => self.hears_ringing(channel, legs),
             Task::Bridged => self.hears_peer(channel),
             Task::Asking(_) | Task::Parked | Task::Moving | Task::BridgePending { .. } => {
-                if channel.answered {
+                if channel.answered || (channel.inbound && channel.early_media) {
                     Hears::Silence
                 } else {
                     Hears::Nothing
