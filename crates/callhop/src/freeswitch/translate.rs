@@ -48,10 +48,8 @@ fields! {
     AnswerState = "Answer-State",
     CallState = "Channel-Call-State",
     ReadCodec = "Channel-Read-Codec-Name",
-    CallerNumber = "Caller-Caller-ID-Number",
-    CallerName = "Caller-Caller-ID-Name",
-    CalleeNumber = "Caller-Callee-ID-Number",
-    CalleeName = "Caller-Callee-ID-Name",
+    CallerNumber = "Caller-Orig-Caller-ID-Number",
+    CallerName = "Caller-Orig-Caller-ID-Name",
     Destination = "Caller-Destination-Number",
     OtherLeg = "Other-Leg-Unique-ID",
     OtherType = "Other-Type",
@@ -153,21 +151,23 @@ fn facts(fields: &Found<'_>) -> Facts {
                 .flatten()
         }),
     };
+    // Of the headers that name a party these are the ones that a move leaves alone: Caller-Caller-ID-* and
+    // Caller-Callee-ID-* of a leg that was moved are those of whoever it was moved to (switch_ivr_bridge.c).
     let party = match direction {
         Direction::Inbound => Party {
             number: text(fields, F::CallerNumber),
             name: text(fields, F::CallerName),
         },
         Direction::Outbound => {
-            let callee = text(fields, F::CalleeNumber);
-            let number = if callee.is_empty() {
+            let dialed = text(fields, F::DialedUser);
+            let number = if dialed.is_empty() {
                 text(fields, F::Destination)
             } else {
-                callee
+                dialed
             };
             Party {
+                name: number.clone(),
                 number,
-                name: text(fields, F::CalleeName),
             }
         }
     };
