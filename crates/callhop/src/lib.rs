@@ -1,6 +1,10 @@
 //! Callhop, the program: what it reads from the admin, how it speaks with switches, and what it answers to people.
 
+pub mod cli;
 pub mod config;
 pub mod controller;
+pub mod dialplan;
+pub mod doctor;
 pub mod freeswitch;
 pub mod http;
+pub mod telemetry;

@@ -1,5 +1,7 @@
 //! The program `callhop`.
 
-fn main() {
-    println!("{:#?}", callhop::config::Config::default());
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    callhop::cli::main()
 }

@@ -1,0 +1,233 @@
+//! The dialplan that admins drop in, with the codes and addresses of their configuration.
+//!
+//! Owns the text of the files in `dialplan/` and their variables. Writes nothing that the whitelists of the configuration
+//! have not seen, so a rendered file needs no escaping.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use callhop_calls::{
+    id::{Domain, SwitchName},
+    star::Features,
+};
+
+use crate::config::Config;
+
+/// `dialplan/freeswitch/callhop.xml`, with the defaults.
+const FREESWITCH: &str = include_str!("../../../dialplan/freeswitch/callhop.xml");
+
+/// The name of the file in the folder that a context includes.
+pub const FREESWITCH_FILE: &str = "callhop.xml";
+
+/// How the file begins: this is how it is known again.
+const FREESWITCH_HEAD: &str = "<!--\n  Callhop for FreeSWITCH:";
+
+/// What takes the place of the `bridge` line in the admin's own extension for inbound calls.
+pub const FREESWITCH_INBOUND: &str = r#"<action application="set" data="callhop_default=user/1001@example.com,user/1002@example.com"/>
+<action application="execute_extension" data="callhop_hunt XML ${context}"/>
+<action application="bridge" data="${callhop_targets}"/>
+"#;
+
+/// The file for FreeSWITCH: every code of every domain, the address that this switch asks, and the domain of calls that
+/// carry none (`None`: the switch's own `$${domain}`).
+#[must_use]
+pub fn freeswitch(config: &Config, switch: &SwitchName, domain: Option<&Domain>) -> String {
+    let features: Vec<&Features> = std::iter::once(&config.features)
+        .chain(config.domains.values().map(|policy| &policy.features))
+        .collect();
+    let with_number = pattern(features.iter().flat_map(|f| [&f.pull, &f.route_to]));
+    let alone = pattern(
+        features
+            .iter()
+            .flat_map(|f| [&f.route_here, &f.route_reset]),
+    );
+    let url = format!("http://{}/freeswitch/{switch}", config.http.listen);
+    let domain = domain.map_or("$${domain}", Domain::as_str);
+    let values = [
+        ("callhop_codes_with_number", with_number.as_str()),
+        ("callhop_codes_alone", &alone),
+        ("callhop_url", &url),
+        ("callhop_domain", domain),
+    ];
+    let mut text = String::with_capacity(FREESWITCH.len() + 256);
+    for line in FREESWITCH.lines() {
+        let assigned = values.iter().find_map(|(name, value)| {
+            let (before, _) = line.split_once(&format!("data=\"{name}="))?;
+            Some(format!("{before}data=\"{name}={value}\"/>"))
+        });
+        text.push_str(assigned.as_deref().unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
+/// A regular expression that matches each of these codes. Digits and `#` stand for themselves.
+fn pattern<'a>(codes: impl Iterator<Item = &'a String>) -> String {
+    let mut seen = BTreeSet::new();
+    let codes: Vec<String> = codes
+        .filter(|code| seen.insert(code.as_str()))
+        .map(|code| code.replace('*', "[*]"))
+        .collect();
+    codes.join("|")
+}
+
+/// What an installation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Installed {
+    /// The file is new.
+    Written(PathBuf),
+    /// There was one, which is now beside it.
+    Replaced {
+        /// The file.
+        file: PathBuf,
+        /// What it was before. Its name does not end in `.xml`, so that no context includes it.
+        backup: PathBuf,
+    },
+    /// The file had this text already.
+    Unchanged(PathBuf),
+}
+
+/// Why nothing was installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The folder is not one.
+    #[error("{} is not a folder", .0.display())]
+    NoFolder(PathBuf),
+    /// A file of somebody else's has the name.
+    #[error("{} was not written by Callhop; --force replaces it and keeps a backup", .0.display())]
+    Foreign(PathBuf),
+    /// Reading or writing failed. The file that was there is as it was.
+    #[error("{}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+}
+
+/// Puts the file into a folder, as a whole or not at all.
+///
+/// # Errors
+/// There is no such folder, a file that Callhop did not write is in the way and `force` is not given, or the file system
+/// refuses.
+pub fn install(folder: &Path, text: &str, force: bool) -> Result<Installed, InstallError> {
+    if !folder.is_dir() {
+        return Err(InstallError::NoFolder(folder.to_owned()));
+    }
+    let file = folder.join(FREESWITCH_FILE);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| InstallError::Io { path, source }
+    };
+    let before = match fs::read(&file) {
+        Ok(before) => Some(before),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(&file)(error)),
+    };
+    if let Some(before) = &before {
+        if before == text.as_bytes() {
+            return Ok(Installed::Unchanged(file));
+        }
+        if !before.starts_with(FREESWITCH_HEAD.as_bytes()) && !force {
+            return Err(InstallError::Foreign(file));
+        }
+    }
+    let unfinished = folder.join(format!(".{FREESWITCH_FILE}.new"));
+    fs::write(&unfinished, text).map_err(failed(&unfinished))?;
+    let backup = folder.join(format!("{FREESWITCH_FILE}.backup"));
+    if before.is_some() {
+        fs::copy(&file, &backup).map_err(failed(&backup))?;
+    }
+    fs::rename(&unfinished, &file).map_err(failed(&file))?;
+    Ok(match before {
+        None => Installed::Written(file),
+        Some(_) => Installed::Replaced { file, backup },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Environment, read};
+
+    fn rendered(text: &str, switch: &str, domain: Option<&str>) -> String {
+        let config = read(text, Path::new(""), &Environment::new()).unwrap();
+        let domain = domain.map(|domain| domain.parse().unwrap());
+        freeswitch(&config, &switch.parse().unwrap(), domain.as_ref())
+    }
+
+    /// The lines that differ from the file in `dialplan/`.
+    fn check(text: &str, switch: &str, domain: Option<&str>, expect: &[&str]) {
+        let rendered = rendered(text, switch, domain);
+        let differ: Vec<&str> = rendered
+            .lines()
+            .zip(FREESWITCH.lines())
+            .filter(|(ours, theirs)| ours != theirs)
+            .map(|(ours, _)| ours.trim())
+            .collect();
+        assert_eq!(differ, expect);
+        assert_eq!(rendered.lines().count(), FREESWITCH.lines().count());
+    }
+
+    #[test]
+    fn the_file_in_the_repository_is_the_default() {
+        assert_eq!(rendered("", "freeswitch", None), FREESWITCH);
+        assert!(FREESWITCH.starts_with(FREESWITCH_HEAD));
+    }
+
+    #[test]
+    fn codes_of_all_domains_the_address_and_the_domain_are_filled_in() {
+        check(
+            "[http]\nlisten = '127.0.0.1:9000'\n[features]\npull = '**7'\n[domains.'a'.features]\npull = '#7'\nroute_here = '*50'",
+            "north",
+            Some("a"),
+            &[
+                r##"<X-PRE-PROCESS cmd="set" data="callhop_codes_with_number=[*][*]7|[*]49|#7"/>"##,
+                r#"<X-PRE-PROCESS cmd="set" data="callhop_url=http://127.0.0.1:9000/freeswitch/north"/>"#,
+                r#"<X-PRE-PROCESS cmd="set" data="callhop_domain=a"/>"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn an_installation_replaces_only_what_is_ours_and_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let install = |text: &str, force| install(folder.path(), text, force);
+        let first = FREESWITCH.replace("*]33", "*]34");
+
+        assert_eq!(
+            install(&first, false).unwrap(),
+            Installed::Written(at("callhop.xml"))
+        );
+        assert_eq!(
+            install(&first, false).unwrap(),
+            Installed::Unchanged(at("callhop.xml"))
+        );
+        let replaced = Installed::Replaced {
+            file: at("callhop.xml"),
+            backup: at("callhop.xml.backup"),
+        };
+        assert_eq!(install(FREESWITCH, false).unwrap(), replaced);
+        assert_eq!(fs::read_to_string(at("callhop.xml.backup")).unwrap(), first);
+
+        fs::write(at("callhop.xml"), "<include/>").unwrap();
+        let refused = install(FREESWITCH, false).unwrap_err();
+        assert!(matches!(refused, InstallError::Foreign(_)), "{refused}");
+        assert_eq!(install(FREESWITCH, true).unwrap(), replaced);
+        assert_eq!(
+            fs::read_to_string(at("callhop.xml.backup")).unwrap(),
+            "<include/>"
+        );
+
+        let nowhere = super::install(&at("none"), FREESWITCH, false).unwrap_err();
+        assert!(matches!(nowhere, InstallError::NoFolder(_)), "{nowhere}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,119 @@
+//! What is right and wrong with an installation, and what cures it.
+//!
+//! Owns the list of checks. Changes nothing but one key of its own in mod_hash, which it removes again.
+
+mod dialplan;
+mod profile;
+mod switch;
+
+use std::time::Duration;
+
+use callhop_store::{OpenError, Options};
+use serde::Serialize;
+
+use crate::config::Config;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// It may be meant like this, or could not be looked at.
+    Doubtful,
+    /// Something of Callhop does not work.
+    Broken,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub verdict: Verdict,
+    /// What was looked at: `store`, `controller`, a switch by its name, or `<switch>/<profile>`.
+    pub subject: String,
+    /// What was found.
+    pub what: String,
+    /// What cures it, in one sentence; `None` for what is good.
+    pub cure: Option<String>,
+}
+
+impl Finding {
+    fn good(subject: &str, what: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Good,
+            subject: subject.to_owned(),
+            what: what.into(),
+            cure: None,
+        }
+    }
+
+    fn doubtful(subject: &str, what: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Doubtful,
+            subject: subject.to_owned(),
+            what: what.into(),
+            cure: Some(cure.into()),
+        }
+    }
+
+    fn broken(subject: &str, what: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Broken,
+            ..Self::doubtful(subject, what, cure)
+        }
+    }
+}
+
+/// Looks at everything that the configuration names.
+pub async fn examine(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![store(config).await, controller(config)];
+    for each in &config.freeswitch {
+        findings.extend(switch::examine(config, each).await);
+    }
+    findings
+}
+
+async fn store(config: &Config) -> Finding {
+    let subject = "store";
+    match callhop_store::open(config.store.url.reveal(), Options::default()).await {
+        Ok(store) => Finding::good(subject, format!("{} answers", store.location())),
+        Err(error) => {
+            let cure = match &error {
+                OpenError::Url { .. } => "correct url in [store]",
+                OpenError::Unavailable { .. } => {
+                    "start the database, or correct url in [store] and the access rights"
+                }
+                OpenError::Newer { .. } => "start the newer program",
+                OpenError::Migrate { .. } => {
+                    "play in a backup, or give the user of the database the right to change its \
+                     tables"
+                }
+            };
+            Finding::broken(subject, chain(error), cure)
+        }
+    }
+}
+
+fn controller(config: &Config) -> Finding {
+    let subject = "controller";
+    let url = format!("http://{}/healthz", config.http.listen);
+    let agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(2)))
+        .proxy(None)
+        .build()
+        .new_agent();
+    match agent.get(&url).call() {
+        Ok(_) => Finding::good(subject, format!("runs and answers at {url}")),
+        Err(error) => Finding::broken(
+            subject,
+            format!("{url}: {error}"),
+            "start it with `callhop run`, or correct listen in [http] if it listens elsewhere",
+        ),
+    }
+}
+
+/// An error with everything behind it.
+fn chain(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
+}

@@ -1,0 +1,248 @@
+//! The dialplan that the switch has loaded.
+
+use callhop_calls::star::Features;
+use callhop_esl::{Api, CommandError, CommandLink, word::VarName};
+use roxmltree::{Document, Node};
+
+use super::{Finding, switch::word};
+use crate::config::{Config, Freeswitch};
+
+pub(super) async fn examine(
+    config: &Config,
+    switch: &Freeswitch,
+    link: &CommandLink,
+    has_curl: bool,
+) -> Result<Vec<Finding>, CommandError> {
+    let subject = switch.name.as_str();
+    let section = link
+        .api(&Api::XmlSection {
+            section: word("dialplan"),
+        })
+        .await?;
+    let mut findings = contexts(subject, &section.text());
+    let variable = |name: &'static str| async move {
+        let Ok(name) = VarName::new(name) else {
+            return Ok(String::new());
+        };
+        let value = link.api(&Api::GlobalGetvar { name }).await?;
+        Ok::<String, CommandError>(value.text().into_owned())
+    };
+    let url = variable("callhop_url").await?;
+    let codes = [
+        variable("callhop_codes_with_number").await?,
+        variable("callhop_codes_alone").await?,
+    ];
+    if !url.is_empty() {
+        findings.extend(variables(config, switch, &url, &codes));
+        if has_curl {
+            findings.push(reach(config, subject, link).await?);
+        }
+    }
+    Ok(findings)
+}
+
+const INSTALL: &str = "callhop dialplan install freeswitch DIR, where DIR is a folder that the context includes, then fs_cli -x \
+                       reloadxml";
+
+/// Which contexts have the extensions, and which of them would never be reached.
+fn contexts(subject: &str, section: &str) -> Vec<Finding> {
+    let Ok(document) = Document::parse(section) else {
+        return vec![Finding::doubtful(
+            subject,
+            "the loaded dialplan cannot be read (it may come from mod_xml_curl or a script)",
+            "make sure yourself that its contexts have the extensions callhop_star and callhop_hunt",
+        )];
+    };
+    let named = |name: &'static str| {
+        document
+            .descendants()
+            .filter(move |node| {
+                node.has_tag_name("extension") && node.attribute("name") == Some(name)
+            })
+            .filter_map(|node| context_of(&node))
+            .collect::<Vec<_>>()
+    };
+    let mut findings = Vec::new();
+    for (name, what) in [
+        ("callhop_star", "star codes"),
+        ("callhop_hunt", "inbound calls"),
+    ] {
+        let contexts = named(name);
+        if contexts.is_empty() {
+            findings.push(Finding::broken(
+                subject,
+                format!("no context has the extension {name}: {what} do not reach Callhop"),
+                INSTALL,
+            ));
+        } else {
+            findings.push(Finding::good(
+                subject,
+                format!("{name} is in the context {}", contexts.join(", ")),
+            ));
+        }
+    }
+    let hunted = named("callhop_hunt");
+    let calls: Vec<String> = document
+        .descendants()
+        .filter(|node| {
+            node.has_tag_name("action")
+                && node.attribute("application") == Some("execute_extension")
+                && node
+                    .attribute("data")
+                    .is_some_and(|data| data.trim_start().starts_with("callhop_hunt "))
+        })
+        .filter_map(|node| context_of(&node))
+        .collect();
+    if calls.is_empty() && !hunted.is_empty() {
+        findings.push(Finding::doubtful(
+            subject,
+            "no extension asks where to ring: routes do not count for inbound calls",
+            "put the three lines of `callhop dialplan show freeswitch-inbound` in the place of the bridge line",
+        ));
+    }
+    findings
+}
+
+fn context_of(node: &Node<'_, '_>) -> Option<String> {
+    node.ancestors()
+        .find(|node| node.has_tag_name("context"))
+        .and_then(|context| context.attribute("name"))
+        .map(str::to_owned)
+}
+
+/// Whether the file on the switch was rendered from this configuration.
+fn variables(config: &Config, switch: &Freeswitch, url: &str, codes: &[String; 2]) -> Vec<Finding> {
+    let subject = switch.name.as_str();
+    let mut findings = Vec::new();
+    let expected = format!(
+        "http://{}/freeswitch/{}",
+        config.http.listen,
+        switch.name.as_str()
+    );
+    if url != expected {
+        findings.push(Finding::broken(
+            subject,
+            format!("the dialplan asks at {url}, the controller answers at {expected}"),
+            INSTALL,
+        ));
+    }
+    let all: Vec<&Features> = std::iter::once(&config.features)
+        .chain(config.domains.values().map(|policy| &policy.features))
+        .collect();
+    let known: Vec<&str> = codes.iter().flat_map(|codes| codes.split('|')).collect();
+    let mut missing: Vec<&str> = all
+        .iter()
+        .flat_map(|features| features.codes())
+        .map(|(_, code)| code)
+        .filter(|code| !known.contains(&code.replace('*', "[*]").as_str()))
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        findings.push(Finding::good(
+            subject,
+            "the dialplan has all configured star codes",
+        ));
+    } else {
+        findings.push(Finding::broken(
+            subject,
+            format!(
+                "the dialplan does not have the codes {}",
+                missing.join(", ")
+            ),
+            INSTALL,
+        ));
+    }
+    findings
+}
+
+/// Whether the switch itself gets an answer from the controller.
+async fn reach(
+    config: &Config,
+    subject: &str,
+    link: &CommandLink,
+) -> Result<Finding, CommandError> {
+    let answer = link
+        .api(&Api::Curl {
+            address: config.http.listen,
+            path: word("healthz"),
+        })
+        .await?;
+    Ok(if answer.text() == "ok" {
+        Finding::good(subject, "the switch reaches the controller")
+    } else {
+        Finding::broken(
+            subject,
+            format!(
+                "the switch gets no answer from the controller at {}",
+                config.http.listen
+            ),
+            "start the controller with `callhop run` on the switch's own machine",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(section: &str, expect: &[&str]) {
+        let found: Vec<String> = contexts("sw", section)
+            .into_iter()
+            .map(|finding| format!("{:?} {}", finding.verdict, finding.what))
+            .collect();
+        assert_eq!(found, expect, "{section}");
+    }
+
+    #[test]
+    fn contexts_with_and_without_the_extensions() {
+        check(
+            r#"<section name="dialplan"><context name="default"><extension name="callhop_star"/><extension name="callhop_hunt"/><extension name="x"><condition><action application="execute_extension" data="callhop_hunt XML ${context}"/></condition></extension></context></section>"#,
+            &[
+                "Good callhop_star is in the context default",
+                "Good callhop_hunt is in the context default",
+            ],
+        );
+        check(
+            r#"<section name="dialplan"><context name="public"><extension name="callhop_hunt"/></context></section>"#,
+            &[
+                "Broken no context has the extension callhop_star: star codes do not reach Callhop",
+                "Good callhop_hunt is in the context public",
+                "Doubtful no extension asks where to ring: routes do not count for inbound calls",
+            ],
+        );
+        check(
+            "can't find anything",
+            &[
+                "Doubtful the loaded dialplan cannot be read (it may come from mod_xml_curl or a script)",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_configuration_is_told() {
+        let config = Config::default();
+        let check = |url: &str, with_number: &str, expect: &[&str]| {
+            let codes = [with_number.to_owned(), "[*]50|[*]51".to_owned()];
+            let found: Vec<String> = variables(&config, &config.freeswitch[0], url, &codes)
+                .into_iter()
+                .map(|finding| finding.what)
+                .collect();
+            assert_eq!(found, expect);
+        };
+        let url = "http://127.0.0.1:8085/freeswitch/freeswitch";
+        check(
+            url,
+            "[*]33|[*]49",
+            &["the dialplan has all configured star codes"],
+        );
+        check(
+            "http://127.0.0.1:8085/freeswitch/other",
+            "[*]33",
+            &[
+                "the dialplan asks at http://127.0.0.1:8085/freeswitch/other, the controller answers at http://127.0.0.1:8085/freeswitch/freeswitch",
+                "the dialplan does not have the codes *49",
+            ],
+        );
+    }
+}
