@@ -32,7 +32,7 @@ CREATE INDEX removed_extension_revision ON removed_extension (revision);
 
 CREATE TABLE device (
     domain    TEXT COLLATE "C" NOT NULL,
-    number    TEXT COLLATE "C" NOT NULL,
+    number    TEXT COLLATE "C" NOT NULL CHECK (number NOT LIKE '% %'), -- they are read with spaces between them
     extension TEXT COLLATE "C" NOT NULL,
     place     BIGINT NOT NULL, -- the admin's order, from 0
     PRIMARY KEY (domain, number),

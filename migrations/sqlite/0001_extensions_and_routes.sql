@@ -32,7 +32,7 @@ CREATE INDEX removed_extension_revision ON removed_extension (revision);
 
 CREATE TABLE device (
     domain    TEXT NOT NULL,
-    number    TEXT NOT NULL,
+    number    TEXT NOT NULL CHECK (number NOT LIKE '% %'), -- they are read with spaces between them
     extension TEXT NOT NULL,
     place     INTEGER NOT NULL, -- the admin's order, from 0
     PRIMARY KEY (domain, number),

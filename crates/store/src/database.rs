@@ -21,11 +21,23 @@ use crate::{
     rules::{self, Change, Decision},
 };
 
+/// From how many changes on reading them may take long. They are read in some milliseconds where nothing is wrong.
+const MANY_CHANGES: i64 = 1000;
+
 /// The end of the time for one operation.
 #[derive(Debug, Clone, Copy)]
 struct Deadline {
     at: Instant,
     after: Duration,
+}
+
+impl Deadline {
+    fn after(after: Duration) -> Self {
+        Self {
+            at: Instant::now() + after,
+            after,
+        }
+    }
 }
 
 /// Does the work until the deadline, and drops it there.
@@ -47,6 +59,7 @@ type Reading<'c, T> = Pin<Box<dyn Future<Output = Result<T, DatabaseError>> + Se
 pub(crate) struct Database<C: Connection> {
     location: String,
     timeout: Duration,
+    long_timeout: Duration,
     readers: Pool<C>,
     writer: Pool<C>,
 }
@@ -82,24 +95,19 @@ where
         Self {
             location,
             timeout: options.timeout,
+            long_timeout: options.long_timeout,
             readers: Pool::new(reader, options.readers),
             writer: Pool::new(writer, 1),
-        }
-    }
-
-    fn deadline(&self) -> Deadline {
-        Deadline {
-            at: Instant::now() + self.timeout,
-            after: self.timeout,
         }
     }
 
     /// Reads, once more on a new connection if an idle one turns out to be dead.
     async fn read<T>(
         &self,
+        timeout: Duration,
         query: impl for<'c> Fn(&'c mut C) -> Reading<'c, T>,
     ) -> Result<T, DatabaseError> {
-        within(self.deadline(), async {
+        within(Deadline::after(timeout), async {
             loop {
                 let mut rows = self.readers.lease().await?;
                 match query(&mut rows).await {
@@ -120,7 +128,7 @@ where
     /// Begins to write, once more on a new connection if the idle one turns out to be dead: nothing is lost by that
     /// before the transaction has begun.
     async fn write(&self) -> Result<Writing<'_, C>, DatabaseError> {
-        let deadline = self.deadline();
+        let deadline = Deadline::after(self.timeout);
         within(deadline, async {
             loop {
                 let mut rows = self.writer.lease().await?;
@@ -196,11 +204,15 @@ where
     }
 
     async fn revision(&self) -> Result<Revision, DatabaseError> {
-        self.read(|rows| rows.revision()).await
+        self.read(self.timeout, |rows| rows.revision()).await
     }
 
     async fn load(&self) -> Result<Snapshot, DatabaseError> {
-        let found = self.read(|rows| rows.find(Which::All)).await?;
+        // A database that does not answer to the small question is not given the long time for the large one.
+        self.revision().await?;
+        let found = self
+            .read(self.long_timeout, |rows| rows.find(Which::All))
+            .await?;
         Ok(Snapshot {
             revision: found.revision,
             extensions: found.extensions,
@@ -213,16 +225,18 @@ where
             return Ok(Changes::none(revision));
         }
         let complete = current < revision;
-        let which = if complete {
-            Which::All
+        let (which, timeout) = if complete {
+            (Which::All, self.long_timeout)
+        } else if current.0 - revision.0 > MANY_CHANGES {
+            (Which::ChangedSince(revision), self.long_timeout)
         } else {
-            Which::ChangedSince(revision)
+            (Which::ChangedSince(revision), self.timeout)
         };
         let Found {
             revision,
             extensions,
             removed,
-        } = self.read(|rows| rows.find(which.clone())).await?;
+        } = self.read(timeout, |rows| rows.find(which.clone())).await?;
         Ok(Changes {
             revision,
             changed: extensions,
@@ -232,7 +246,9 @@ where
     }
 
     async fn extension(&self, id: &ExtensionId) -> Result<Option<Extension>, DatabaseError> {
-        let found = self.read(|rows| rows.find(Which::One(id.clone()))).await?;
+        let found = self
+            .read(self.timeout, |rows| rows.find(Which::One(id.clone())))
+            .await?;
         Ok(found.extensions.into_iter().next())
     }
 
@@ -241,7 +257,8 @@ where
         id: &ExtensionId,
         limit: u32,
     ) -> Result<Vec<RouteChange>, DatabaseError> {
-        self.read(|rows| rows.history(id.clone(), limit)).await
+        self.read(self.timeout, |rows| rows.history(id.clone(), limit))
+            .await
     }
 
     async fn add_extension(
@@ -318,6 +335,6 @@ where
             Ok::<(), DatabaseError>(())
         };
         // A database that does not answer to the goodbye is left without one.
-        let _ = within(self.deadline(), closing).await;
+        let _ = within(Deadline::after(self.timeout), closing).await;
     }
 }

@@ -29,8 +29,9 @@ pub use values::{Actor, ActorName, Changes, NotAnActor, Revision, RouteChange, S
 pub struct Options {
     /// The longest time for one operation, waiting for a connection included.
     pub timeout: Duration,
-    /// The longest time for the migrations at the start, waiting for another start included.
-    pub migration_timeout: Duration,
+    /// The longest time for what is large: the migrations at the start, waiting for another start included, and reading
+    /// everything or thousands of changes at once.
+    pub long_timeout: Duration,
     /// How many connections read at the same time. One more writes.
     pub readers: usize,
 }
@@ -39,7 +40,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(2),
-            migration_timeout: Duration::from_secs(60),
+            long_timeout: Duration::from_secs(60),
             readers: 4,
         }
     }

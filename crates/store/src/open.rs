@@ -66,7 +66,7 @@ async fn open_sqlite(path: &str, options: &Options) -> Result<Arc<dyn Store>, Op
     let starter = writer
         .clone()
         .create_if_missing(true)
-        .busy_timeout(options.migration_timeout.mul_f32(0.8))
+        .busy_timeout(options.long_timeout.mul_f32(0.8))
         .journal_mode(SqliteJournalMode::Wal);
     migrate::<SqliteConnection>(
         &location,
@@ -100,21 +100,24 @@ async fn open_postgres(url: &str, options: &Options) -> Result<Arc<dyn Store>, O
         base.get_database().unwrap_or(base.get_username()),
     );
     let limit = |timeout: Duration| format!("{}ms", timeout.as_millis().max(1));
-    let bounded = base.clone().options([
-        ("statement_timeout", limit(options.timeout)),
-        // A controller that is frozen inside a transaction must not keep the others from writing.
-        (
-            "idle_in_transaction_session_timeout",
-            limit(options.timeout),
-        ),
-    ]);
-    let reader = bounded
-        .clone()
-        .options([("default_transaction_read_only", "on")]);
+    let bounded = |statement: Duration| {
+        base.clone().options([
+            ("statement_timeout", limit(statement)),
+            // A controller that is frozen inside a transaction must not keep the others from writing.
+            (
+                "idle_in_transaction_session_timeout",
+                limit(options.timeout),
+            ),
+            // Compiling a query takes PostgreSQL longer than any query here.
+            ("jit", "off".to_owned()),
+        ])
+    };
+    let writer = bounded(options.timeout);
+    let reader = bounded(options.long_timeout).options([("default_transaction_read_only", "on")]);
     let lock = format!("SELECT pg_advisory_xact_lock({STARTING})");
     migrate::<PgConnection>(&location, &base, options, &POSTGRES, "BEGIN", Some(&lock)).await?;
     Ok(Arc::new(Database::<PgConnection>::new(
-        location, options, reader, bounded,
+        location, options, reader, writer,
     )))
 }
 
@@ -185,9 +188,9 @@ where
         let _ = connection.close().await;
         Ok(())
     };
-    match tokio::time::timeout(limits.migration_timeout, work).await {
+    match tokio::time::timeout(limits.long_timeout, work).await {
         Ok(done) => done,
-        Err(_) => Err(too_late(location, limits.migration_timeout)),
+        Err(_) => Err(too_late(location, limits.long_timeout)),
     }
 }
 

@@ -69,11 +69,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A route before and after a change.
+type Replaced = (Option<Route>, Option<Route>);
+
 /// What the store should hold, with the rules said in the shortest way.
 #[derive(Debug, Default)]
 struct Model {
     extensions: BTreeMap<ExtensionId, Extension>,
-    changes: BTreeMap<ExtensionId, Vec<(Option<Route>, Option<Route>)>>,
+    changes: BTreeMap<ExtensionId, Vec<Replaced>>,
 }
 
 impl Model {

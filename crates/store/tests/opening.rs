@@ -171,6 +171,7 @@ async fn hands_cannot_break_the_rules(place: Place) {
         "INSERT INTO revision (id, revision) VALUES (2, 0)",
         "INSERT INTO device (domain, number, extension, place) VALUES ('a', '11', '2', 0)",
         "INSERT INTO device (domain, number, extension, place) VALUES ('a', '31', '3', 0)",
+        "INSERT INTO device (domain, number, extension, place) VALUES ('a', '3 1', '2', 0)",
         "UPDATE route SET device = '21' WHERE domain = 'a' AND extension = '1'",
         "UPDATE route SET colleague = '2' WHERE domain = 'a' AND extension = '1'",
         "UPDATE route SET device = NULL WHERE domain = 'a' AND extension = '1'",
@@ -199,13 +200,13 @@ async fn a_row_that_cannot_be_read_is_named(place: Place) {
     let store = place.open().await;
     add(&store).await;
     let mut hand = place.hand().await;
-    hand.execute("UPDATE device SET number = '10 01'")
+    hand.execute("UPDATE device SET number = '10%01'")
         .await
         .unwrap();
     let error = store.load().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the database has \"10 01\" where a device should be"
+        "the database has \"10%01\" where a device should be"
     );
     assert!(!error.is_unavailable());
 }
