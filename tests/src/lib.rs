@@ -10,6 +10,7 @@
 
 pub mod cast;
 pub mod controller;
+pub mod faults;
 pub mod live;
 pub mod report;
 pub mod site;

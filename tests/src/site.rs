@@ -178,7 +178,7 @@ pub trait Site {
     fn kind(&self) -> Kind;
 
     /// Now.
-    fn now(&self) -> Moment;
+    fn now(&mut self) -> Moment;
 
     /// Makes everything as it is when a story begins: no calls, every phone that registers is registered and answers at
     /// once, the controller runs and is fresh, no routes are set.

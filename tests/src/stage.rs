@@ -187,25 +187,23 @@ impl Stage<'_> {
             .site
             .hand_over(far, old, new, since)
             .context("no packet of the old voice before the new one")?;
-        if self.site.kind() == Kind::Real {
-            ensure!(
-                hand_over.between.is_empty(),
-                "between the voices {far} heard {:?}",
-                hand_over.between
-            );
-            ensure!(hand_over.same_stream, "the far end's RTP stream changed");
-            ensure!(
-                hand_over.sequence_step == 1,
-                "RTP sequence numbers jump by {}",
-                hand_over.sequence_step
-            );
-            let expected = hand_over.gap_ms * 8.0;
-            let step = f64::from(hand_over.timestamp_step);
-            ensure!(
-                (step - expected).abs() <= 400.0,
-                "the RTP timestamp steps by {step}, and the gap is {expected} samples"
-            );
-        }
+        ensure!(
+            hand_over.between.is_empty(),
+            "between the voices {far} heard {:?}",
+            hand_over.between
+        );
+        ensure!(hand_over.same_stream, "the far end's RTP stream changed");
+        ensure!(
+            hand_over.sequence_step == 1,
+            "RTP sequence numbers jump by {}",
+            hand_over.sequence_step
+        );
+        let expected = hand_over.gap_ms * 8.0;
+        let step = f64::from(hand_over.timestamp_step);
+        ensure!(
+            (step - expected).abs() <= 400.0,
+            "the RTP timestamp steps by {step}, and the gap is {expected} samples"
+        );
         Ok((
             Talk {
                 far: talk.far,

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -22,6 +21,7 @@ use super::{
 use crate::{
     cast::{EXTENSIONS, Part, Phone},
     controller::{Controller, Setup},
+    faults::{DatabaseLock, Swallow},
     site::{
         Call, CallReport, CallState, Dial, Forgery, HandOver, Kind, Moment, OnRing, Site, Sound,
         Span,
@@ -54,17 +54,9 @@ pub struct Lab {
     has_controller: bool,
     switch: Switch,
     /// Locks the database while it is "down".
-    locked: Option<std::process::Child>,
+    database_lock: Option<DatabaseLock>,
     /// Swallows questions while the network is "down".
     swallow: Option<Swallow>,
-}
-
-/// A port that nobody accepts on, with a full queue: the system drops what knocks, as a broken network does.
-#[derive(Debug)]
-struct Swallow {
-    port: u16,
-    _listener: TcpListener,
-    _queued: Vec<std::net::TcpStream>,
 }
 
 impl Lab {
@@ -104,7 +96,7 @@ impl Lab {
                 Phones::start(&python, &dir.join("phones"), ports)?
             },
             dir,
-            locked: None,
+            database_lock: None,
             swallow: None,
         };
         if lab.has_controller {
@@ -196,7 +188,7 @@ impl Lab {
         if let Some(swallow) = &self.swallow {
             text = text.replace(
                 &self.controller.http().to_string(),
-                &local(swallow.port).to_string(),
+                &local(swallow.port()).to_string(),
             );
         }
         fs::write(self.dir.join("conf/dialplan/callhop/callhop.xml"), text)?;
@@ -232,7 +224,7 @@ impl Site for Lab {
         Kind::Real
     }
 
-    fn now(&self) -> Moment {
+    fn now(&mut self) -> Moment {
         Moment(unix_now())
     }
 
@@ -406,29 +398,11 @@ impl Site for Lab {
     }
 
     fn database(&mut self, up: bool) -> Result<()> {
-        if let Some(mut child) = self.locked.take() {
-            child.kill()?;
-            child.wait()?;
-        }
-        if up {
-            return Ok(());
-        }
-        let file = self.dir.join("callhop/callhop.db");
-        let hold = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],timeout=30,isolation_level=None)\n\
-                    c.execute('BEGIN EXCLUSIVE')\nprint('locked',flush=True)\nsys.stdin.read()";
-        let mut child = Command::new(&self.python)
-            .args(["-c", hold])
-            .arg(file)
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        let output = child.stdout.take().context("no output")?;
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line)?;
-        self.locked = Some(child);
-        if line.trim() != "locked" {
-            bail!("the database could not be locked");
-        }
+        self.database_lock = if up {
+            None
+        } else {
+            Some(DatabaseLock::take(&self.dir.join("callhop/callhop.db"))?)
+        };
         Ok(())
     }
 
@@ -469,37 +443,5 @@ impl Site for Lab {
             }
         }
         bail!("no channel carries {wanted}")
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.locked.take() {
-            // Nobody is left who could be told.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-impl Swallow {
-    fn new() -> Result<Self> {
-        let listener = TcpListener::bind(local(0))?;
-        let address = listener.local_addr()?;
-        let mut queued = Vec::new();
-        // The queue of the standard library's listener holds 128 or 4,096, as the system allows.
-        while let Ok(stream) =
-            std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100))
-        {
-            queued.push(stream);
-            if queued.len() > 10_000 {
-                bail!("the queue of {address} does not fill");
-            }
-        }
-        Ok(Self {
-            port: address.port(),
-            _listener: listener,
-            _queued: queued,
-        })
     }
 }

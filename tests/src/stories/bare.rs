@@ -15,36 +15,14 @@ use crate::{
 
 /// The stories of this file.
 pub const STORIES: &[Story] = &[
-    Story {
-        name: "bare/talk",
-        controller: false,
-        play: talk,
-    },
-    Story {
-        name: "bare/hold",
-        controller: false,
-        play: hold,
-    },
-    Story {
-        name: "bare/ringing",
-        controller: false,
-        play: ringing,
-    },
-    Story {
-        name: "bare/early_media",
-        controller: false,
-        play: early_media,
-    },
-    Story {
-        name: "bare/tones",
-        controller: false,
-        play: tones,
-    },
-    Story {
-        name: "bare/native_intercept",
-        controller: false,
-        play: native_intercept,
-    },
+    Story::new("bare/talk", talk).bare(),
+    Story::new("bare/hold", hold).bare(),
+    Story::new("bare/ringing", ringing).bare(),
+    Story::new("bare/early_media", early_media).bare(),
+    Story::new("bare/tones", tones).bare(),
+    Story::new("bare/native_intercept", native_intercept)
+        .bare()
+        .not_on_fake("it has no number that runs a plain intercept"),
 ];
 
 fn talk(stage: &mut Stage<'_>) -> Result<()> {
@@ -138,10 +116,8 @@ fn native_intercept(stage: &mut Stage<'_>) -> Result<()> {
         );
     }
     // The far end's own mark: nobody is left behind with a call.
-    stage.site.wait_hears(
-        Phone::Out1,
-        Sound::NoPackets,
-        stage.site.now(),
-        Duration::from_secs(2),
-    )
+    let since = stage.site.now();
+    stage
+        .site
+        .wait_hears(Phone::Out1, Sound::NoPackets, since, Duration::from_secs(2))
 }

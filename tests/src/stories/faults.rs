@@ -12,21 +12,12 @@ use crate::{
 
 /// The stories of this file.
 pub const STORIES: &[Story] = &[
-    Story {
-        name: "faults/controller_restarted_in_a_call",
-        controller: true,
-        play: controller_restarted,
-    },
-    Story {
-        name: "faults/controller_frozen_in_a_call",
-        controller: true,
-        play: controller_frozen,
-    },
-    Story {
-        name: "faults/switch_restarted",
-        controller: true,
-        play: switch_restarted,
-    },
+    Story::new(
+        "faults/controller_restarted_in_a_call",
+        controller_restarted,
+    ),
+    Story::new("faults/controller_frozen_in_a_call", controller_frozen),
+    Story::new("faults/switch_restarted", switch_restarted),
 ];
 
 fn controller_restarted(stage: &mut Stage<'_>) -> Result<()> {

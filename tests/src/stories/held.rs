@@ -11,16 +11,8 @@ use crate::{
 
 /// The stories of this file.
 pub const STORIES: &[Story] = &[
-    Story {
-        name: "held/by_the_old_device",
-        controller: true,
-        play: by_the_old_device,
-    },
-    Story {
-        name: "held/by_the_far_end",
-        controller: true,
-        play: by_the_far_end,
-    },
+    Story::new("held/by_the_old_device", by_the_old_device),
+    Story::new("held/by_the_far_end", by_the_far_end),
 ];
 
 fn by_the_old_device(stage: &mut Stage<'_>) -> Result<()> {

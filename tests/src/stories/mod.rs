@@ -24,8 +24,34 @@ pub struct Story {
     pub name: &'static str,
     /// Needs the controller; the others are about the switch and the lab alone.
     pub controller: bool,
+    /// Why it can't be played on the fake switch, where it can't.
+    pub not_on_fake: Option<&'static str>,
     /// Plays it.
     pub play: fn(&mut Stage<'_>) -> Result<()>,
+}
+
+impl Story {
+    /// A story with the controller, on both switches.
+    const fn new(name: &'static str, play: fn(&mut Stage<'_>) -> Result<()>) -> Self {
+        Self {
+            name,
+            controller: true,
+            not_on_fake: None,
+            play,
+        }
+    }
+
+    /// Needs no controller.
+    const fn bare(mut self) -> Self {
+        self.controller = false;
+        self
+    }
+
+    /// Only a real switch can play it.
+    const fn not_on_fake(mut self, why: &'static str) -> Self {
+        self.not_on_fake = Some(why);
+        self
+    }
 }
 
 /// Every story, in the order in which they are played.

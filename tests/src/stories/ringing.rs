@@ -11,41 +11,22 @@ use crate::{
 
 /// The stories of this file.
 pub const STORIES: &[Story] = &[
-    Story {
-        name: "ringing/inbound",
-        controller: true,
-        play: inbound,
-    },
-    Story {
-        name: "ringing/inbound_by_a_phone_that_does_not_ring",
-        controller: true,
-        play: inbound_by_another,
-    },
-    Story {
-        name: "ringing/inbound_to_one_device",
-        controller: true,
-        play: inbound_direct,
-    },
-    Story {
-        name: "ringing/outbound_without_media",
-        controller: true,
-        play: outbound_without_media,
-    },
-    Story {
-        name: "ringing/outbound_with_early_media",
-        controller: true,
-        play: outbound_with_early_media,
-    },
-    Story {
-        name: "ringing/outbound_is_rejected_after_the_pull",
-        controller: true,
-        play: outbound_rejected,
-    },
-    Story {
-        name: "ringing/talking_comes_before_ringing",
-        controller: true,
-        play: order,
-    },
+    Story::new("ringing/inbound", inbound),
+    Story::new(
+        "ringing/inbound_by_a_phone_that_does_not_ring",
+        inbound_by_another,
+    ),
+    Story::new("ringing/inbound_to_one_device", inbound_direct),
+    Story::new("ringing/outbound_without_media", outbound_without_media),
+    Story::new(
+        "ringing/outbound_with_early_media",
+        outbound_with_early_media,
+    ),
+    Story::new(
+        "ringing/outbound_is_rejected_after_the_pull",
+        outbound_rejected,
+    ),
+    Story::new("ringing/talking_comes_before_ringing", order),
 ];
 
 const DEVICES: [Phone; 3] = [Phone::P1001, Phone::P1002, Phone::P1003];

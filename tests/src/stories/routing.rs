@@ -13,51 +13,15 @@ use crate::{
 
 /// The stories of this file.
 pub const STORIES: &[Story] = &[
-    Story {
-        name: "routing/here_and_back",
-        controller: true,
-        play: here_and_back,
-    },
-    Story {
-        name: "routing/to_an_own_device",
-        controller: true,
-        play: own_device,
-    },
-    Story {
-        name: "routing/to_a_colleague",
-        controller: true,
-        play: colleague,
-    },
-    Story {
-        name: "routing/two_colleagues_in_a_loop",
-        controller: true,
-        play: in_a_loop,
-    },
-    Story {
-        name: "routing/refused_and_nothing_changed",
-        controller: true,
-        play: refused,
-    },
-    Story {
-        name: "routing/survives_restarts",
-        controller: true,
-        play: survives,
-    },
-    Story {
-        name: "routing/to_a_phone_that_is_off",
-        controller: true,
-        play: phone_is_off,
-    },
-    Story {
-        name: "routing/by_the_command_line",
-        controller: true,
-        play: command_line,
-    },
-    Story {
-        name: "routing/not_without_the_database",
-        controller: true,
-        play: no_database,
-    },
+    Story::new("routing/here_and_back", here_and_back),
+    Story::new("routing/to_an_own_device", own_device),
+    Story::new("routing/to_a_colleague", colleague),
+    Story::new("routing/two_colleagues_in_a_loop", in_a_loop),
+    Story::new("routing/refused_and_nothing_changed", refused),
+    Story::new("routing/survives_restarts", survives),
+    Story::new("routing/to_a_phone_that_is_off", phone_is_off),
+    Story::new("routing/by_the_command_line", command_line),
+    Story::new("routing/not_without_the_database", no_database),
 ];
 
 /// All devices of 1000@lab.test.

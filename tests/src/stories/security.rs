@@ -10,26 +10,10 @@ use crate::{
 
 /// The stories of this file.
 pub const STORIES: &[Story] = &[
-    Story {
-        name: "security/hostile_digits",
-        controller: true,
-        play: digits,
-    },
-    Story {
-        name: "security/hostile_headers",
-        controller: true,
-        play: headers,
-    },
-    Story {
-        name: "security/hostile_questions",
-        controller: true,
-        play: questions,
-    },
-    Story {
-        name: "security/hostile_command_line",
-        controller: true,
-        play: command_line,
-    },
+    Story::new("security/hostile_digits", digits),
+    Story::new("security/hostile_headers", headers),
+    Story::new("security/hostile_questions", questions),
+    Story::new("security/hostile_command_line", command_line),
 ];
 
 /// What may never be expanded, split or executed. `FILE` stands for a file that must not come to be.
