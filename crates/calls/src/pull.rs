@@ -134,11 +134,21 @@ fn candidate(
             } else {
                 Class::Talking
             };
-            (class, far, Vec::new())
+            let mut forks = Vec::new();
+            if class == Class::RingingInbound {
+                // With early media only this one is left; it rings all the same.
+                forks.push(id.clone());
+                forks.extend(tracker.forks_of(far).cloned());
+            }
+            (class, far, forks)
         }
         Bond::RingsFor(far) => {
-            // The caller may be gone already, the forks not yet.
-            tracker.leg(far).ok_or_else(no_far_end)?;
+            // Somebody else has answered already, or the far end is asking for an attended transfer while it talks: to
+            // take it would tear it from a call that is none of ours.
+            tracker
+                .leg(far)
+                .filter(|far| far.peer().is_none())
+                .ok_or_else(no_far_end)?;
             let forks = tracker.forks_of(far).cloned().collect();
             (Class::RingingInbound, far, forks)
         }
