@@ -79,7 +79,15 @@ pub enum Step {
         /// The device.
         device: DeviceId,
     },
-    /// The colleague's extension is not there any more, the chain comes back to itself, or it is too long: it is cut here.
+    /// The routed device is not the extension's any more: all of its devices ring.
+    NotOwnDevice {
+        /// Whose route.
+        extension: ExtensionId,
+        /// The device.
+        device: DeviceId,
+    },
+    /// The colleague's extension is not there any more or has no device, the chain comes back to itself, or it is too long:
+    /// it is cut here.
     Cut {
         /// Where.
         extension: ExtensionId,
@@ -91,7 +99,7 @@ pub enum Step {
 /// What an inbound call rings, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hunt {
-    /// The devices that ring, never empty.
+    /// The devices that ring; empty only if the dialled extension has none.
     pub targets: Vec<DeviceId>,
     /// How they were found.
     pub steps: Vec<Step>,
@@ -135,6 +143,13 @@ pub fn hunt(
         match route.map(|r| &r.target) {
             None => return Some(all_devices(hunt, extension)),
             Some(RouteTarget::Device(device)) => {
+                if !extension.owns(device) {
+                    hunt.steps.push(Step::NotOwnDevice {
+                        extension: here,
+                        device: device.clone(),
+                    });
+                    return Some(all_devices(hunt, extension));
+                }
                 if unregistered == Unregistered::RingAll && !registered(device) {
                     hunt.steps.push(Step::UnregisteredRingsAll {
                         extension: here,
@@ -150,7 +165,11 @@ pub fn hunt(
                 return Some(hunt);
             }
             Some(RouteTarget::Extension(to)) => match directory.extension(to) {
-                Some(next) if !seen.contains(to) && seen.len() <= MAX_CHAIN => {
+                Some(next)
+                    if !next.devices.is_empty()
+                        && !seen.contains(to)
+                        && seen.len() <= MAX_CHAIN =>
+                {
                     hunt.steps.push(Step::Colleague {
                         extension: here,
                         to: to.clone(),
