@@ -12,288 +12,50 @@
 //!                 |
 //!                 v         bridge of new_leg and far_leg
 //!               (1) Asked ------------------------------> moved
-//!                 |  \
-//!                 |   `-- new_leg or far_leg gone, When it takes too long --> failed
-//!                 v
-//!               link lost --> (2) Unknown -- resynced --> moved / failed
+//!                |  ^ \
+//!      link lost |  |  `-- new_leg or far_leg gone, When it takes too long --> failed
+//!                v  | still open
+//!               (2) Unknown -- resynced --> moved / failed
 //! ```
 //!
 //! **Invariant**: a pull is moved only by the switch's report of the bridge between exactly `new_leg` and `far_leg`.
 //! **Invariant**: the core has no output that hangs up a leg of the old call.
-//! **Invariant**: a far leg is in at most one move.
+//! **Invariant**: a leg is in at most one move, in whichever role.
+//! **Invariant**: what is written to the routing snapshot of a switch is what [`Core::handle`] would answer to a hunt there.
+
+mod input;
+mod moves;
+mod output;
+mod publish;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::directory::{Directory, Extension, Route, RouteEnd, RouteTarget};
-use crate::id::{ChannelId, DeviceId, Domain, ExtensionId, SwitchName, UnixTime};
-use crate::pull::{self, Candidate, Class, PullRefusal};
-use crate::routing::{self, Hunt, Policy, RouteRefusal};
-use crate::star::{StarCode, StarError};
-use crate::tracker::{Applied, Change, Corrections, LegEvent, Party, SnapshotLeg, Tracker};
+use crate::id::{ChannelId, DeviceId, Domain, ExtensionId, Number, SwitchName, UnixTime};
+use crate::pull::{self, PullRefusal};
+use crate::routing::{self, Hunt, Policy};
+use crate::star::StarCode;
+use crate::tracker::{Applied, Change, LegEvent, SnapshotLeg, Tracker};
 
-/// The time, both ways of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// Since the start of the program; never goes back.
-    pub mono: Duration,
-    /// The calendar.
-    pub unix: UnixTime,
-}
+use moves::{Ended, Move, Moves};
 
-/// One question of the dialplan; the driver finds the waiting channel by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AskId(pub u64);
-
-/// One move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct MoveId(pub u64);
-
-/// Everything that happens.
-#[derive(Debug, Clone)]
-pub enum Input {
-    /// The switch reports something about a leg.
-    Leg(SwitchName, LegEvent),
-    /// The event link of a switch is lost: what we know of it is stale from now on.
-    LinkDown(SwitchName),
-    /// The switch has been read whole.
-    Resynced(SwitchName, Vec<SnapshotLeg>),
-    /// The minute's comparison: legs that differed and were read again, and legs that the switch does not have.
-    Reconciled(SwitchName, Vec<SnapshotLeg>, Vec<ChannelId>),
-    /// A device has these contacts now; none means that it is not registered.
-    Contacts(SwitchName, DeviceId, Vec<String>),
-    /// All registrations of a switch; devices that are not named have none.
-    Registrations(SwitchName, HashMap<DeviceId, Vec<String>>),
-    /// These extensions are in the database now, those are not any more.
-    Directory(Vec<Extension>, Vec<ExtensionId>),
-    /// These and no other extensions are in the database: it has been read whole.
-    WholeDirectory(Vec<Extension>),
-    /// Somebody has dialled a star code.
-    StarCode(Asked),
-    /// An inbound call asks where to ring.
-    Hunt(AskId, SwitchName, ExtensionId),
-    /// What became of [`Output::StoreRoute`].
-    RouteStored(AskId, Result<(), StoreFailure>),
-    /// The time has come that [`Core::next_timer`] named.
-    Timer,
-}
-
-/// A star code, with what the switch itself says about the channel that dialled it.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// The question.
-    pub ask: AskId,
-    /// The switch.
-    pub switch: SwitchName,
-    /// The channel that dialled.
-    pub new_leg: ChannelId,
-    /// The authenticated device; `None` if the channel has none.
-    pub device: Option<DeviceId>,
-    /// What was dialled, unchecked.
-    pub dialled: String,
-    /// The codecs that the new leg offers; empty if unknown.
-    pub codecs: Vec<String>,
-}
-
-/// Why a route was not stored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreFailure {
-    /// The database refused it, e.g. because the extension was removed meanwhile.
-    #[error("the database refused the route: {0}")]
-    Refused(String),
-    /// The database could not be reached.
-    #[error("the database can't be reached: {0}")]
-    Unavailable(String),
-}
-
-/// Everything that is wanted.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Answer a star code: the new leg's own dialplan connects it to the far leg.
-    Pull(PullOrder),
-    /// Answer a star code with the confirmation beep.
-    Confirm(AskId),
-    /// Answer a star code with the refusal tone.
-    Refuse(AskId, Refusal),
-    /// Answer an inbound call; `None` leaves it to snapshot and dialplan.
-    Targets(AskId, Option<Answer>),
-    /// Write a route, `None` to remove it, and say so by [`Input::RouteStored`].
-    StoreRoute {
-        /// Whose question it was.
-        ask: AskId,
-        /// Whose route.
-        extension: ExtensionId,
-        /// The route.
-        route: Option<Route>,
-        /// Who dialled.
-        device: DeviceId,
-    },
-    /// The next-call-only route was used: remove it if it is still that one.
-    ConsumeRoute(ExtensionId, Route),
-    /// Write the routing snapshot of an extension on a switch; `None` removes it.
-    Publish(SwitchName, ExtensionId, Option<Answer>),
-    /// A move has ended.
-    Moved(MoveReport),
-    /// A reconcile had something to correct.
-    Corrected(SwitchName, Corrections),
-}
-
-/// What to prepare, and where to connect the new leg.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PullOrder {
-    /// The question.
-    pub ask: AskId,
-    /// The switch.
-    pub switch: SwitchName,
-    /// Ringing legs to be told first that the call was completed elsewhere (RFC 3326).
-    pub forks: Vec<ChannelId>,
-    /// The leg to which the new leg's dialplan connects itself.
-    pub far_leg: ChannelId,
-    /// The far leg's codec, if the new leg offers it too: nothing has to be transcoded then.
-    pub codec: Option<String>,
-    /// Who the far end is, for the new device's display.
-    pub party: Party,
-}
-
-/// Devices to ring, with their contacts on the switch that asks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
-    /// The devices and their contacts, each as the switch itself writes it. A device without a contact is not registered.
-    pub targets: Vec<(DeviceId, Vec<String>)>,
-}
-
-/// Why somebody hears the refusal tone.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The channel has no authenticated device.
-    #[error("the caller is not an authenticated device")]
-    NotAuthenticated,
-    /// The device belongs to no extension.
-    #[error("{0} belongs to no extension")]
-    NoExtension(DeviceId),
-    /// What was dialled is no star code.
-    #[error(transparent)]
-    Star(#[from] StarError),
-    /// There is nothing that could be pulled.
-    #[error(transparent)]
-    Pull(#[from] PullRefusal),
-    /// The route can't be set.
-    #[error(transparent)]
-    Route(#[from] RouteRefusal),
-    /// The route could not be stored.
-    #[error(transparent)]
-    Store(#[from] StoreFailure),
-    /// The state of the switch is not known at the moment.
-    #[error("the state of the switch is stale")]
-    Stale,
-}
-
-impl Refusal {
-    /// One word for metric, log and the dialplan.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::NotAuthenticated => "not_authenticated",
-            Self::NoExtension(_) => "no_extension",
-            Self::Star(_) => "not_a_code",
-            Self::Pull(PullRefusal::NothingToPull) => "nothing_to_pull",
-            Self::Pull(PullRefusal::DeviceHasNoCall(_)) => "device_has_no_call",
-            Self::Pull(PullRefusal::NotOwnDevice(_)) => "not_own_device",
-            Self::Pull(PullRefusal::NoFarEnd(_)) => "no_far_end",
-            Self::Pull(PullRefusal::FarEndForked(_)) => "far_end_forked",
-            Self::Pull(PullRefusal::MoveUnderWay(_)) => "move_under_way",
-            Self::Route(RouteRefusal::UnknownNumber(_)) => "unknown_number",
-            Self::Route(RouteRefusal::ForeignDevice(_)) => "foreign_device",
-            Self::Route(RouteRefusal::ColleaguesOff) => "colleagues_off",
-            Self::Route(RouteRefusal::Loop(_)) => "route_loops",
-            Self::Route(RouteRefusal::TooLong) => "route_too_long",
-            Self::Store(StoreFailure::Refused(_)) => "store_refused",
-            Self::Store(StoreFailure::Unavailable(_)) => "store_unavailable",
-            Self::Stale => "stale",
-        }
-    }
-}
-
-/// How a move ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MoveEnd {
-    /// The switch has reported the bridge of `new_leg` and `far_leg`.
-    Moved,
-    /// The far end hung up first.
-    FarEndGone,
-    /// The person who dialled hung up first.
-    NewLegGone,
-    /// The bridge was not reported in time.
-    NoBridge,
-}
-
-/// A move that has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct MoveReport {
-    /// Which one.
-    pub id: MoveId,
-    /// Where.
-    pub switch: SwitchName,
-    /// Who moved it.
-    pub extension: ExtensionId,
-    /// What kind of call it was.
-    pub class: Class,
-    /// Where it was.
-    pub from: DeviceId,
-    /// Where it is now, or should have been.
-    pub to: DeviceId,
-    /// The leg at `from`.
-    pub old_leg: ChannelId,
-    /// The leg at `to`.
-    pub new_leg: ChannelId,
-    /// The far end's leg.
-    pub far_leg: ChannelId,
-    /// How it ended.
-    pub end: MoveEnd,
-    /// From the star code to the end.
-    #[serde(serialize_with = "as_millis")]
-    pub took: Duration,
-}
-
-fn as_millis<S: serde::Serializer>(took: &Duration, s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_f64(took.as_secs_f64() * 1000.0)
-}
-
-/// How long the bridge may take once the new leg's dialplan has been told: about a hundred times what was measured.
-pub const BRIDGE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The same for a far end that still rings: longer than the dialplan lets the new leg wait for it (180 s).
-pub const RINGING_TIMEOUT: Duration = Duration::from_secs(185);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MoveState {
-    /// (1) The new leg's dialplan has been told; `Timer`: When the bridge has not come until then.
-    Asked { until: Duration },
-    /// (2) The link was lost meanwhile: the snapshot will tell.
-    Unknown,
-}
-
-#[derive(Debug, Clone)]
-struct Move {
-    extension: ExtensionId,
-    to: DeviceId,
-    new_leg: ChannelId,
-    candidate: Candidate,
-    started: Duration,
-    state: MoveState,
-}
+pub use input::{AskId, Asked, Input, Now, StoreFailure};
+pub use moves::{BRIDGE_TIMEOUT, RINGING_TIMEOUT};
+pub use output::{Answer, MoveEnd, MoveId, MoveReport, Output, PullOrder, Refusal};
 
 /// A switch as the core knows it.
 #[derive(Debug, Default)]
 pub struct Switch {
     tracker: Tracker,
     fresh: bool,
-    moves: HashMap<ChannelId, (MoveId, Move)>,
+    moves: Moves,
     contacts: HashMap<DeviceId, Vec<String>>,
-    published: HashMap<ExtensionId, Answer>,
+    /// Whether all registrations have been told since the start.
+    registrations_known: bool,
+    /// What has been written to its routing snapshot: a hash of each answer, see [`publish`].
+    published: HashMap<ExtensionId, u64>,
+    late_events: u64,
 }
 
 impl Switch {
@@ -315,6 +77,17 @@ impl Switch {
         self.contacts.get(device).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a device can be reached; what is not known yet is not held against it.
+    fn is_registered(&self, device: &DeviceId) -> bool {
+        !self.registrations_known || self.contacts.contains_key(device)
+    }
+
+    /// How many events came about legs that had been reported gone before.
+    #[must_use]
+    pub fn late_events(&self) -> u64 {
+        self.late_events
+    }
+
     /// How many moves are under way.
     #[must_use]
     pub fn moves(&self) -> usize {
@@ -330,7 +103,9 @@ pub struct Core {
     policies: HashMap<Domain, Policy>,
     default_policy: Policy,
     outputs: VecDeque<Output>,
-    pending_routes: HashMap<AskId, ExtensionId>,
+    /// Routes that are being written.
+    pending_routes: HashSet<AskId>,
+    late_answers: u64,
     next_move: u64,
     /// Routes that ended up to here have been published.
     ends_seen: UnixTime,
@@ -355,7 +130,8 @@ impl Core {
             policies,
             default_policy,
             outputs: VecDeque::new(),
-            pending_routes: HashMap::new(),
+            pending_routes: HashSet::new(),
+            late_answers: 0,
             next_move: 1,
             ends_seen: now.unix,
             now,
@@ -390,19 +166,19 @@ impl Core {
         self.outputs.pop_front()
     }
 
-    /// When [`Input::Timer`] is due, as time since the start of the program.
+    /// When [`Input::Timer`] is due, as time since the start of the program: When the bridge of a move has not come, or
+    /// When a route ends by itself.
     #[must_use]
     pub fn next_timer(&self) -> Option<Duration> {
         let moves = self
             .switches
             .values()
-            .flat_map(|switch| switch.moves.values());
-        moves
-            .filter_map(|(_, m)| match m.state {
-                MoveState::Asked { until } => Some(until),
-                MoveState::Unknown => None,
-            })
-            .min()
+            .filter_map(|switch| switch.moves.next_timer());
+        let route = self.directory.next_end(self.ends_seen).map(|end| {
+            let left = end.0.saturating_sub(self.now.unix.0);
+            self.now.mono + Duration::from_secs(u64::try_from(left).unwrap_or_default())
+        });
+        moves.chain(route).min()
     }
 
     /// The directory as last read.
@@ -435,84 +211,48 @@ impl Core {
         self.resolve(switch, extension)
     }
 
+    /// How many answers of the store came to questions that nobody had asked, or that had been answered before.
+    #[must_use]
+    pub fn late_answers(&self) -> u64 {
+        self.late_answers
+    }
+
     fn handle_leg(&mut self, name: &SwitchName, event: LegEvent) {
         let Some(switch) = self.switches.get_mut(name) else {
             return;
         };
         let (leg, change) = (event.leg.clone(), event.change.clone());
-        if switch.tracker.handle_event(event, self.now.mono) == Applied::TooLate {
-            return;
-        }
-        match change {
-            Change::Bridged(peer) => self.bridged(name, &leg, &peer),
-            Change::Gone => self.gone(name, &leg),
-            Change::Told | Change::Unbridged(_) | Change::Held | Change::Unheld => {}
-        }
-    }
-
-    fn bridged(&mut self, name: &SwitchName, one: &ChannelId, two: &ChannelId) {
-        for (far, new) in [(one, two), (two, one)] {
-            let Some(switch) = self.switches.get_mut(name) else {
-                return;
-            };
-            if switch
-                .moves
-                .get(far)
-                .is_some_and(|(_, m)| m.new_leg == *new)
-            {
-                self.close(name, &far.clone(), MoveEnd::Moved);
+        let applied = switch.tracker.handle_event(event, self.now.mono);
+        let ended = match (change, applied) {
+            // The switch reports the end of every leg more than once.
+            (Change::Gone, Applied::TooLate) => None,
+            (_, Applied::TooLate) => {
+                switch.late_events += 1;
+                None
             }
-        }
+            (Change::Bridged(peer), Applied::Changed | Applied::Ignored) => {
+                switch.moves.bridged(&leg, &peer)
+            }
+            (Change::Gone, Applied::Changed | Applied::Ignored) => switch.moves.gone(&leg),
+            (
+                Change::Told | Change::Unbridged(_) | Change::Held | Change::Unheld,
+                Applied::Changed | Applied::Ignored,
+            ) => None,
+        };
+        self.report(name, ended);
     }
 
-    fn gone(&mut self, name: &SwitchName, leg: &ChannelId) {
-        let Some(switch) = self.switches.get(name) else {
-            return;
-        };
-        if switch.moves.contains_key(leg) {
-            self.close(name, leg, MoveEnd::FarEndGone);
-            return;
+    fn report(&mut self, name: &SwitchName, ended: impl IntoIterator<Item = Ended>) {
+        for (id, m, end) in ended {
+            let report = m.report(id, name, end, self.now.mono);
+            self.outputs.push_back(Output::Moved(report));
         }
-        let far = switch
-            .moves
-            .iter()
-            .find(|(_, (_, m))| m.new_leg == *leg)
-            .map(|(far, _)| far.clone());
-        if let Some(far) = far {
-            self.close(name, &far, MoveEnd::NewLegGone);
-        }
-    }
-
-    fn close(&mut self, name: &SwitchName, far: &ChannelId, end: MoveEnd) {
-        let Some((id, m)) = self
-            .switches
-            .get_mut(name)
-            .and_then(|switch| switch.moves.remove(far))
-        else {
-            return;
-        };
-        self.outputs.push_back(Output::Moved(MoveReport {
-            id,
-            switch: name.clone(),
-            extension: m.extension,
-            class: m.candidate.class,
-            from: m.candidate.device,
-            to: m.to,
-            old_leg: m.candidate.old_leg,
-            new_leg: m.new_leg,
-            far_leg: m.candidate.far_leg,
-            end,
-            took: self.now.mono.saturating_sub(m.started),
-        }));
     }
 
     fn handle_link_down(&mut self, name: &SwitchName) {
-        let Some(switch) = self.switches.get_mut(name) else {
-            return;
-        };
-        switch.fresh = false;
-        for (_, m) in switch.moves.values_mut() {
-            m.state = MoveState::Unknown;
+        if let Some(switch) = self.switches.get_mut(name) {
+            switch.fresh = false;
+            switch.moves.link_down();
         }
     }
 
@@ -522,25 +262,9 @@ impl Core {
         };
         switch.tracker.resync(legs);
         switch.fresh = true;
-        // The switch may have been restarted: its copy of the snapshot is written anew.
-        switch.published.clear();
-        let ends: Vec<_> = switch
-            .moves
-            .iter()
-            .map(|(far, (_, m))| {
-                let end = match (switch.tracker.leg(far), switch.tracker.leg(&m.new_leg)) {
-                    (Some(leg), Some(_)) if leg.peer() == Some(&m.new_leg) => MoveEnd::Moved,
-                    (None, _) => MoveEnd::FarEndGone,
-                    (Some(_), None) => MoveEnd::NewLegGone,
-                    (Some(_), Some(_)) => MoveEnd::NoBridge,
-                };
-                (far.clone(), end)
-            })
-            .collect();
-        for (far, end) in ends {
-            self.close(name, &far, end);
-        }
-        self.publish_all(name);
+        let ended = switch.moves.resynced(&switch.tracker, self.now.mono);
+        self.report(name, ended);
+        self.publish_anew(name);
     }
 
     fn handle_reconciled(
@@ -553,9 +277,9 @@ impl Core {
             return;
         };
         let corrections = switch.tracker.reconcile(read, absent, self.now.mono);
-        for leg in absent {
-            self.gone(name, leg);
-        }
+        let mut ended = switch.moves.corrected(&switch.tracker);
+        ended.extend(absent.iter().filter_map(|leg| switch.moves.gone(leg)));
+        self.report(name, ended);
         if corrections.total() > 0 {
             self.outputs
                 .push_back(Output::Corrected(name.clone(), corrections));
@@ -577,11 +301,13 @@ impl Core {
         self.publish_device(name, &device);
     }
 
-    fn handle_registrations(&mut self, name: &SwitchName, all: HashMap<DeviceId, Vec<String>>) {
+    fn handle_registrations(&mut self, name: &SwitchName, mut all: HashMap<DeviceId, Vec<String>>) {
+        all.retain(|_, contacts| !contacts.is_empty());
         let Some(switch) = self.switches.get_mut(name) else {
             return;
         };
         switch.contacts = all;
+        switch.registrations_known = true;
         self.publish_all(name);
     }
 
@@ -589,28 +315,21 @@ impl Core {
         for id in &removed {
             self.directory.remove(id);
         }
-        let mut touched: Vec<_> = changed
+        let ids: Vec<_> = changed
             .iter()
             .map(|extension| extension.id.clone())
             .collect();
         for extension in changed {
             self.directory.insert(extension);
         }
-        self.add_routed(&mut touched);
-        let names: Vec<_> = self.switches.keys().cloned().collect();
-        for name in names {
-            for id in &removed {
-                let known = self
-                    .switches
-                    .get_mut(&name)
-                    .and_then(|switch| switch.published.remove(id));
-                if known.is_some() {
-                    self.outputs
-                        .push_back(Output::Publish(name.clone(), id.clone(), None));
-                }
-            }
-            self.publish(&name, touched.clone());
-        }
+        self.publish_everywhere(ids.into_iter().chain(removed));
+    }
+
+    fn handle_whole_directory(&mut self, extensions: Vec<Extension>) {
+        let there: HashSet<_> = extensions.iter().map(|extension| &extension.id).collect();
+        let known = self.directory.extensions().map(|extension| &extension.id);
+        let removed = known.filter(|id| !there.contains(id)).cloned().collect();
+        self.handle_directory(extensions, removed);
     }
 
     fn handle_star(&mut self, asked: Asked) {
@@ -643,7 +362,7 @@ impl Core {
             StarCode::RouteReset => None,
         };
         let extension = extension.id.clone();
-        self.pending_routes.insert(asked.ask, extension.clone());
+        self.pending_routes.insert(asked.ask);
         self.outputs.push_back(Output::StoreRoute {
             ask: asked.ask,
             extension,
@@ -661,7 +380,7 @@ impl Core {
         asked: Asked,
         to: DeviceId,
         extension: &ExtensionId,
-        from: Option<&crate::id::Number>,
+        from: Option<&Number>,
     ) -> Result<(), Refusal> {
         let (Some(owner), Some(switch)) = (
             self.directory.extension(extension),
@@ -672,11 +391,27 @@ impl Core {
         if !switch.fresh {
             return Err(Refusal::Stale);
         }
-        let found = pull::candidates(&switch.tracker, owner, Some(&asked.new_leg), from)?;
-        let Some(best) = found.into_iter().next() else {
-            return Err(PullRefusal::NothingToPull.into());
+        if switch.tracker.has_gone(&asked.new_leg) {
+            return Err(Refusal::NewLegGone);
+        }
+        let found = pull::candidates(&switch.tracker, owner, Some(&asked.new_leg), from);
+        let best = match found.map(|found| found.into_iter().next()) {
+            Ok(Some(best)) => best,
+            Ok(None) => return Err(PullRefusal::NothingToPull.into()),
+            Err(refusal) => {
+                // A leg that waits to be connected has no far end yet: the cause is the move.
+                let moving = owner.device_ids().find(|device| {
+                    from.is_none_or(|from| *from == device.number)
+                        && switch
+                            .tracker
+                            .legs_of(device)
+                            .any(|leg| *leg != asked.new_leg && switch.moves.is_moving(leg))
+                });
+                return Err(moving.map_or(refusal, PullRefusal::MoveUnderWay).into());
+            }
         };
-        if switch.moves.contains_key(&best.far_leg) {
+        let legs = [&asked.new_leg, &best.old_leg, &best.far_leg];
+        if legs.iter().any(|leg| switch.moves.is_moving(leg)) {
             return Err(PullRefusal::MoveUnderWay(best.device).into());
         }
         let far = switch.tracker.leg(&best.far_leg);
@@ -687,10 +422,6 @@ impl Core {
                 .iter()
                 .any(|offered| offered.eq_ignore_ascii_case(codec))
         });
-        let wait = match best.class {
-            Class::RingingOutbound => RINGING_TIMEOUT,
-            Class::Talking | Class::Held | Class::RingingInbound => BRIDGE_TIMEOUT,
-        };
         let id = MoveId(self.next_move);
         self.next_move += 1;
         let order = PullOrder {
@@ -701,17 +432,8 @@ impl Core {
             codec,
             party,
         };
-        let m = Move {
-            extension: extension.clone(),
-            to,
-            new_leg: asked.new_leg,
-            candidate: best,
-            started: self.now.mono,
-            state: MoveState::Asked {
-                until: self.now.mono + wait,
-            },
-        };
-        switch.moves.insert(order.far_leg.clone(), (id, m));
+        let m = Move::new(extension.clone(), to, asked.new_leg, best, self.now.mono);
+        switch.moves.begin(id, m);
         self.outputs.push_back(Output::Pull(order));
         Ok(())
     }
@@ -726,11 +448,19 @@ impl Core {
             return;
         };
         let answer = Answer::new(&hunt.targets, switch);
+        let answer = (!answer.targets.is_empty()).then_some(answer);
+        self.outputs.push_back(Output::Targets(ask, answer));
+        let mut over = Vec::new();
         for (extension, route) in hunt.used_up {
+            // Over at once, so that a second call does not ring by it while the first is being written down.
+            self.directory.end_route(&extension, &route);
+            over.push(extension.clone());
             self.outputs
                 .push_back(Output::ConsumeRoute(extension, route));
         }
-        self.outputs.push_back(Output::Targets(ask, Some(answer)));
+        if !over.is_empty() {
+            self.publish_everywhere(over);
+        }
     }
 
     fn resolve(&self, switch: &Switch, extension: &ExtensionId) -> Option<Hunt> {
@@ -740,12 +470,13 @@ impl Core {
             extension,
             self.now.unix,
             unregistered,
-            |device| !switch.contacts(device).is_empty(),
+            |device| switch.is_registered(device),
         )
     }
 
     fn handle_route_stored(&mut self, ask: AskId, result: Result<(), StoreFailure>) {
-        if self.pending_routes.remove(&ask).is_none() {
+        if !self.pending_routes.remove(&ask) {
+            self.late_answers += 1;
             return;
         }
         self.outputs.push_back(match result {
@@ -755,112 +486,23 @@ impl Core {
     }
 
     fn handle_timer(&mut self) {
-        let now = self.now.mono;
-        let late: Vec<_> = self
-            .switches
-            .iter()
-            .flat_map(|(name, switch)| {
-                switch
-                    .moves
-                    .iter()
-                    .filter_map(move |(far, (_, m))| match m.state {
-                        MoveState::Asked { until } if until <= now => {
-                            Some((name.clone(), far.clone()))
-                        }
-                        MoveState::Asked { .. } | MoveState::Unknown => None,
-                    })
-            })
-            .collect();
-        for (name, far) in late {
-            self.close(&name, &far, MoveEnd::NoBridge);
+        let names: Vec<_> = self.switches.keys().cloned().collect();
+        for name in names {
+            let ended = self
+                .switches
+                .get_mut(&name)
+                .map(|switch| switch.moves.timer(self.now.mono));
+            self.report(&name, ended.into_iter().flatten());
         }
-        let ended = self
+        let until = self.now.unix;
+        let ended: Vec<_> = self
             .directory
-            .ends_after(self.ends_seen)
-            .take_while(|(end, _)| *end <= self.now.unix);
-        let mut ended: Vec<_> = ended.map(|(_, id)| id.clone()).collect();
-        self.ends_seen = self.now.unix;
+            .ended(self.ends_seen, until)
+            .cloned()
+            .collect();
+        self.ends_seen = self.ends_seen.max(until);
         if !ended.is_empty() {
-            self.add_routed(&mut ended);
-            let names: Vec<_> = self.switches.keys().cloned().collect();
-            for name in names {
-                self.publish(&name, ended.clone());
-            }
-        }
-    }
-
-    fn handle_whole_directory(&mut self, extensions: Vec<Extension>) {
-        let there: HashSet<_> = extensions.iter().map(|extension| &extension.id).collect();
-        let known = self.directory.extensions().map(|extension| &extension.id);
-        let removed = known.filter(|id| !there.contains(id)).cloned().collect();
-        self.handle_directory(extensions, removed);
-    }
-
-    /// A route may lead through any other extension of its domain.
-    fn add_routed(&self, touched: &mut Vec<ExtensionId>) {
-        touched.extend(self.directory.routed().cloned());
-        touched.sort();
-        touched.dedup();
-    }
-
-    /// Publishes what has changed for any extension, on one switch.
-    fn publish_all(&mut self, name: &SwitchName) {
-        let ids: Vec<_> = self
-            .directory
-            .extensions()
-            .map(|extension| extension.id.clone())
-            .collect();
-        self.publish(name, ids);
-    }
-
-    /// Publishes what has changed because of one device.
-    fn publish_device(&mut self, name: &SwitchName, device: &DeviceId) {
-        let Some(owner) = self
-            .directory
-            .owner(device)
-            .map(|extension| extension.id.clone())
-        else {
-            return;
-        };
-        // Those whose route leads to the owner.
-        let ids: Vec<_> = self
-            .directory
-            .extensions()
-            .filter(|e| e.id == owner || (e.route.is_some() && e.id.domain == owner.domain))
-            .map(|e| e.id.clone())
-            .collect();
-        self.publish(name, ids);
-    }
-
-    fn publish(&mut self, name: &SwitchName, ids: Vec<ExtensionId>) {
-        let Some(switch) = self.switches.get(name).filter(|switch| switch.fresh) else {
-            return;
-        };
-        let changed: Vec<_> = ids
-            .into_iter()
-            .filter_map(|id| {
-                let answer = Answer::new(&self.resolve(switch, &id)?.targets, switch);
-                (switch.published.get(&id) != Some(&answer)).then_some((id, answer))
-            })
-            .collect();
-        let Some(switch) = self.switches.get_mut(name) else {
-            return;
-        };
-        for (id, answer) in changed {
-            switch.published.insert(id.clone(), answer.clone());
-            self.outputs
-                .push_back(Output::Publish(name.clone(), id, Some(answer)));
-        }
-    }
-}
-
-impl Answer {
-    fn new(targets: &[DeviceId], switch: &Switch) -> Self {
-        Self {
-            targets: targets
-                .iter()
-                .map(|device| (device.clone(), switch.contacts(device).to_vec()))
-                .collect(),
+            self.publish_everywhere(ended);
         }
     }
 }

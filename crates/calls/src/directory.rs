@@ -4,11 +4,12 @@
 //! a device that it does not know belongs to nobody. The database keeps the rules (a device belongs to one extension);
 //! this copy is what the core asks on the way of a call, also while the database is down.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{DeviceId, ExtensionId, Number, UnixTime};
+use crate::id::{DeviceId, Domain, ExtensionId, Number, UnixTime};
 
 /// Where an extension's calls go instead of to all of its devices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,10 +82,19 @@ impl Extension {
 /// All extensions, as last read from the database.
 #[derive(Debug, Default, Clone)]
 pub struct Directory {
-    extensions: HashMap<ExtensionId, Extension>,
-    owner: HashMap<DeviceId, ExtensionId>,
-    routed: HashSet<ExtensionId>,
-    ends: BTreeSet<(UnixTime, ExtensionId)>,
+    domains: HashMap<Domain, Tenant>,
+    /// When routes end by themselves.
+    ends: BTreeMap<UnixTime, BTreeSet<ExtensionId>>,
+    /// Whose route leads to an extension, also to one that is not there.
+    led_to: HashMap<ExtensionId, BTreeSet<ExtensionId>>,
+}
+
+/// One domain. The numbers are kept without it: there may be a million.
+#[derive(Debug, Default, Clone)]
+struct Tenant {
+    extensions: HashMap<Number, Extension>,
+    /// The extension of each device.
+    owners: HashMap<Number, Number>,
 }
 
 impl Directory {
@@ -99,35 +109,84 @@ impl Directory {
     }
 
     /// Adds an extension, or replaces the one of the same name.
-    pub fn insert(&mut self, extension: Extension) {
+    pub fn insert(&mut self, mut extension: Extension) {
         self.remove(&extension.id);
-        for device in extension.device_ids() {
-            self.owner.insert(device, extension.id.clone());
+        // One text for the domain, however many extensions it has.
+        if let Some((domain, _)) = self.domains.get_key_value(&extension.id.domain) {
+            extension.id.domain = domain.clone();
         }
+        let id = &extension.id;
         if let Some(route) = &extension.route {
-            self.routed.insert(extension.id.clone());
             if let RouteEnd::At(end) = route.end {
-                self.ends.insert((end, extension.id.clone()));
+                self.ends.entry(end).or_default().insert(id.clone());
+            }
+            if let RouteTarget::Extension(to) = &route.target {
+                self.led_to
+                    .entry(to.clone())
+                    .or_default()
+                    .insert(id.clone());
             }
         }
-        self.extensions.insert(extension.id.clone(), extension);
+        let tenant = self.domains.entry(id.domain.clone()).or_default();
+        for device in &extension.devices {
+            tenant.owners.insert(device.clone(), id.number.clone());
+        }
+        extension.devices.shrink_to_fit();
+        tenant
+            .extensions
+            .insert(extension.id.number.clone(), extension);
     }
 
     /// Forgets an extension and its devices; unknown ones are no error.
     pub fn remove(&mut self, id: &ExtensionId) {
-        if let Some(old) = self.extensions.remove(id) {
-            self.routed.remove(id);
-            if let Some(Route {
-                end: RouteEnd::At(end),
-                ..
-            }) = old.route
-            {
-                self.ends.remove(&(end, id.clone()));
+        let Some(tenant) = self.domains.get_mut(&id.domain) else {
+            return;
+        };
+        let Some(old) = tenant.extensions.remove(&id.number) else {
+            return;
+        };
+        for device in &old.devices {
+            if tenant.owners.get(device) == Some(&id.number) {
+                tenant.owners.remove(device);
             }
-            for device in old.device_ids() {
-                if self.owner.get(&device) == Some(id) {
-                    self.owner.remove(&device);
-                }
+        }
+        self.unlist_route(&old);
+    }
+
+    /// Takes `route` from the extension, if it is still that one. Whether it was.
+    pub fn end_route(&mut self, id: &ExtensionId, route: &Route) -> bool {
+        let known = self
+            .domains
+            .get_mut(&id.domain)
+            .and_then(|tenant| tenant.extensions.get_mut(&id.number))
+            .filter(|extension| extension.route.as_ref() == Some(route));
+        let Some(extension) = known else {
+            return false;
+        };
+        let old = Extension {
+            route: extension.route.take(),
+            ..extension.clone()
+        };
+        self.unlist_route(&old);
+        true
+    }
+
+    fn unlist_route(&mut self, old: &Extension) {
+        let Some(route) = &old.route else { return };
+        if let RouteEnd::At(end) = route.end
+            && let Some(ids) = self.ends.get_mut(&end)
+        {
+            ids.remove(&old.id);
+            if ids.is_empty() {
+                self.ends.remove(&end);
+            }
+        }
+        if let RouteTarget::Extension(to) = &route.target
+            && let Some(ids) = self.led_to.get_mut(to)
+        {
+            ids.remove(&old.id);
+            if ids.is_empty() {
+                self.led_to.remove(to);
             }
         }
     }
@@ -135,27 +194,49 @@ impl Directory {
     /// The extension of that name.
     #[must_use]
     pub fn extension(&self, id: &ExtensionId) -> Option<&Extension> {
-        self.extensions.get(id)
+        self.domains.get(&id.domain)?.extensions.get(&id.number)
     }
 
     /// The extension to which a device belongs.
     #[must_use]
     pub fn owner(&self, device: &DeviceId) -> Option<&Extension> {
-        self.extensions.get(self.owner.get(device)?)
+        let tenant = self.domains.get(&device.domain)?;
+        tenant.extensions.get(tenant.owners.get(&device.number)?)
     }
 
-    /// The extensions that have a route, in force or not.
-    pub fn routed(&self) -> impl Iterator<Item = &ExtensionId> {
-        self.routed.iter()
+    /// These extensions, and all whose routes lead to one of them, in force or not, over one another or not.
+    #[must_use]
+    pub fn leading_to(&self, ids: impl IntoIterator<Item = ExtensionId>) -> BTreeSet<ExtensionId> {
+        let mut to_do: Vec<_> = ids.into_iter().collect();
+        let mut found = BTreeSet::new();
+        while let Some(id) = to_do.pop() {
+            // One that was found before has had its turn, so that a circle ends.
+            if found.insert(id.clone()) {
+                to_do.extend(self.led_to.get(&id).into_iter().flatten().cloned());
+            }
+        }
+        found
     }
 
-    /// The ends of routes after `since`, the earliest first.
-    pub fn ends_after(&self, since: UnixTime) -> impl Iterator<Item = &(UnixTime, ExtensionId)> {
-        self.ends.iter().skip_while(move |(end, _)| *end <= since)
+    /// When the next route after `since` ends by itself.
+    #[must_use]
+    pub fn next_end(&self, since: UnixTime) -> Option<UnixTime> {
+        let after = (Bound::Excluded(since), Bound::Unbounded);
+        self.ends.range(after).next().map(|(end, _)| *end)
+    }
+
+    /// The extensions whose routes ended after `since` and not later than `until`.
+    pub fn ended(&self, since: UnixTime, until: UnixTime) -> impl Iterator<Item = &ExtensionId> {
+        let between = (Bound::Excluded(since), Bound::Included(until));
+        // The calendar may have been put back; a range must not run backwards.
+        let ends = (since < until).then(|| self.ends.range(between));
+        ends.into_iter().flatten().flat_map(|(_, ids)| ids)
     }
 
     /// All extensions, in no particular order.
     pub fn extensions(&self) -> impl Iterator<Item = &Extension> {
-        self.extensions.values()
+        self.domains
+            .values()
+            .flat_map(|tenant| tenant.extensions.values())
     }
 }

@@ -1,0 +1,78 @@
+//! What happens, as the driver tells it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::directory::Extension;
+use crate::id::{ChannelId, DeviceId, ExtensionId, SwitchName, UnixTime};
+use crate::tracker::{LegEvent, SnapshotLeg};
+
+/// The time, both ways of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Since the start of the program; never goes back.
+    pub mono: Duration,
+    /// The calendar.
+    pub unix: UnixTime,
+}
+
+/// One question of the dialplan; the driver finds the waiting channel by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AskId(pub u64);
+
+/// Everything that happens.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The switch reports something about a leg.
+    Leg(SwitchName, LegEvent),
+    /// The event link of a switch is lost: what we know of it is stale from now on.
+    LinkDown(SwitchName),
+    /// The switch has been read whole.
+    Resynced(SwitchName, Vec<SnapshotLeg>),
+    /// The minute's comparison: legs that differed and were read again, and legs that the switch does not have.
+    Reconciled(SwitchName, Vec<SnapshotLeg>, Vec<ChannelId>),
+    /// A device has these contacts now; none means that it is not registered.
+    Contacts(SwitchName, DeviceId, Vec<String>),
+    /// All registrations of a switch; devices that are not named have none.
+    Registrations(SwitchName, HashMap<DeviceId, Vec<String>>),
+    /// These extensions are in the database now, those are not any more.
+    Directory(Vec<Extension>, Vec<ExtensionId>),
+    /// These and no other extensions are in the database: it has been read whole.
+    WholeDirectory(Vec<Extension>),
+    /// Somebody has dialled a star code.
+    StarCode(Asked),
+    /// An inbound call asks where to ring.
+    Hunt(AskId, SwitchName, ExtensionId),
+    /// What became of [`Output::StoreRoute`].
+    RouteStored(AskId, Result<(), StoreFailure>),
+    /// The time has come that [`Core::next_timer`] named.
+    Timer,
+}
+
+/// A star code, with what the switch itself says about the channel that dialled it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The question.
+    pub ask: AskId,
+    /// The switch.
+    pub switch: SwitchName,
+    /// The channel that dialled.
+    pub new_leg: ChannelId,
+    /// The authenticated device; `None` if the channel has none.
+    pub device: Option<DeviceId>,
+    /// What was dialled, unchecked.
+    pub dialled: String,
+    /// The codecs that the new leg offers; empty if unknown.
+    pub codecs: Vec<String>,
+}
+
+/// Why a route was not stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreFailure {
+    /// The database refused it, e.g. because the extension was removed meanwhile.
+    #[error("the database refused the route: {0}")]
+    Refused(String),
+    /// The database could not be reached.
+    #[error("the database can't be reached: {0}")]
+    Unavailable(String),
+}
