@@ -1,4 +1,59 @@
-//! Where extensions, devices and routes are kept: one trait, on SQLite or PostgreSQL.
+//! Where extensions, devices and routes are kept: one trait, [`Store`], on SQLite or PostgreSQL.
+//!
+//! Owns the database: its tables (`migrations/`), the rules between them, and the audit trail of route changes. Refuses to know
+//! anything about calls, and to keep anything in memory: the copy that a call is routed by is the core's
+//! [`Directory`](callhop_calls::directory::Directory), which a controller fills with [`Store::load`] and keeps fresh with
+//! [`Store::changes_since`] before each inbound call and each star code.
+//!
+//! # How two controllers see each other's changes
+//!
+//! The database counts its changes in one row, the revision. Whoever writes begins by counting it up, which locks the row
+//! until the commit; then it writes the number on every extension that it changes. A controller remembers the revision
+//! that it has read, and "has anything changed?" is one look at one row. When the answer is yes, an index finds the
+//! extensions with a higher number, and the tombstones of removed ones.
+//!
+//! - **Invariant**: a transaction that writes begins with the revision. So there is one writer at a time on a database, in all
+//!   programs together, and the order of the revisions is the order of the commits: a reader that has seen a revision has
+//!   seen everything before it. A sequence or a clock would not promise that.
+//! - **Invariant**: what an asker gets was read by one statement, and so at one moment, together with its revision.
+//! - **Invariant**: a revision that a caller was given is committed, and on SQLite and a PostgreSQL with its default settings it
+//!   survives a power cut. Only then may the user hear the beep.
+//! - **Invariant**: a rule (`rules.rs`) refuses before it writes; keys and checks of the tables say the same rules again.
+//! - **Invariant**: every operation ends within [`Options::timeout`], reading everything within [`Options::long_timeout`]. A
+//!   connection is used again only after its work was done to the end; after an error or a time-out, or when the
+//!   caller dropped the operation, it is closed.
+//! - **Invariant**: [`DatabaseError::OutcomeUnknown`] is the only error after which the change may have happened. It is not tried
+//!   again here; the next `changes_since` tells.
+//! - **Invariant**: neither errors nor `Debug` hold the URL: it may hold a password.
+//! - **Invariant**: both databases have the same migrations by number, and run the same suite, `tests/contract.rs`.
+//!
+//! Deliberately not here: no cache; no `LISTEN`/`NOTIFY` (it would be a second way to learn of changes, which can fail
+//! unnoticed); no clock (time comes in as an argument, and a route that is over stays until it is replaced, so
+//! [`Route::is_in_force`] is asked by whoever follows it); no search for loops of colleagues (the core cuts them where it follows
+//! them); nothing that deletes tombstones or the audit trail; no SQLite in memory and none on a network disk (WAL needs
+//! shared memory).
+//!
+//! # Recipe: a new query
+//!
+//! 1. Is there a new table or column? Add `migrations/postgres/000N_*.sql` and `migrations/sqlite/000N_*.sql` with the same
+//!    number. Never change one that was released. Everything must be able to run inside a transaction.
+//! 2. Add a method to `Rows` in `rows.rs`, with its SQL inside the macro that writes it for both databases. What comes out of the
+//!    database is parsed; what cannot be is [`DatabaseError::Unreadable`].
+//! 3. Does it write? Add a function to `rules.rs` that first refuses, then writes, and marks every extension that it changed with
+//!    the revision (`touch_extension`), else no other controller hears of it. Give it an error enum of its own in `error.rs`.
+//! 4. Add the method to [`Store`] and to `database.rs`, with `read` or `write` around it.
+//! 5. Add cases to `tests/contract.rs`, and a step to `tests/model.rs` if it writes.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `open.rs` | URLs, options of connections, migrations |
+//! | `pool.rs` | open connections, and why not the driver's own pool |
+//! | `database.rs` | transactions, time limits, one retry on a connection that died idle |
+//! | `rules.rs` | what may be written and what follows from it |
+//! | `rows.rs` | SQL |
+//! | `values.rs`, `error.rs` | what goes in and comes out |
+//! | `testing.rs` | a private PostgreSQL for tests (feature `testing`) |
+
 mod database;
 mod error;
 mod open;

@@ -200,3 +200,24 @@ fn too_late(location: &str, after: Duration) -> OpenError {
         source: DatabaseError::Timeout { after },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_databases_have_the_same_migrations_by_number() {
+        let list = |migrator: &'static Migrator| -> Vec<_> {
+            let migrations = migrator.iter();
+            migrations.map(|m| (m.version, &m.description)).collect()
+        };
+        assert_eq!(list(&POSTGRES), list(&SQLITE));
+    }
+
+    #[test]
+    fn migrations_run_in_a_transaction() {
+        for migrator in [&POSTGRES, &SQLITE] {
+            assert!(migrator.iter().all(|migration| !migration.no_tx));
+        }
+    }
+}

@@ -41,11 +41,13 @@ where
 
     /// A connection for one piece of work. Waits for its turn; the caller bounds that.
     pub(crate) async fn lease(&self) -> Result<Lease<'_, C>, DatabaseError> {
+        // Nobody has a way to close it.
+        #[allow(clippy::expect_used)]
         let permit = self
             .permits
             .acquire()
             .await
-            .map_err(|_| DatabaseError::from(sqlx::Error::WorkerCrashed))?;
+            .expect("the semaphore of a pool is never closed");
         let idle = self.idle().pop();
         let reused = idle.is_some();
         let connection = match idle {

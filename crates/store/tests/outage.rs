@@ -180,12 +180,15 @@ async fn a_locked_row() {
 /// What a [`cutting_proxy`] does when a commit passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cut {
+    /// Ends the connection before the server has it.
     Before,
+    /// Ends the connection after the server has answered it.
     After,
+    /// Leaves both ends waiting for ever, as a client does that is frozen before it sends it.
+    Never,
 }
 
-/// Stands before a server and answers a port. While `armed`, it ends the connection on which a COMMIT is sent, before the
-/// server has it or after the server has answered it.
+/// Stands before a server and answers a port. While `armed`, a COMMIT does not get through it.
 async fn cutting_proxy(server: u16, cut: Cut, armed: Arc<AtomicBool>) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -208,6 +211,9 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, cut: Cut, armed: Ar
                 // A message of the simple protocol is sent in one piece over loopback.
                 committing = armed.load(Ordering::SeqCst)
                     && asked[..length].windows(6).any(|bytes| bytes == b"COMMIT");
+                if committing && cut == Cut::Never {
+                    std::future::pending::<()>().await;
+                }
                 if committing && cut == Cut::Before || server.write_all(&asked[..length]).await.is_err() {
                     return;
                 }
@@ -222,13 +228,19 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, cut: Cut, armed: Ar
     }
 }
 
-async fn a_commit_that_is_cut_off_is_unknown_and_what_is_read_afterwards_tells(cut: Cut) {
+/// A database, and an URL that leads to it through a [`cutting_proxy`].
+async fn behind_a_proxy(cut: Cut) -> (Place, String, Arc<AtomicBool>) {
     let place = common::postgres();
     let (before, after) = place.url.rsplit_once(':').unwrap();
     let (port, database) = after.split_once('/').unwrap();
     let armed = Arc::new(AtomicBool::new(false));
     let proxy = cutting_proxy(port.parse().unwrap(), cut, Arc::clone(&armed)).await;
     let url = format!("{before}:{proxy}/{database}");
+    (place, url, armed)
+}
+
+async fn a_commit_that_is_cut_off_is_unknown_and_what_is_read_afterwards_tells(cut: Cut) {
+    let (_place, url, armed) = behind_a_proxy(cut).await;
     let store = open(&url, Options::default()).await.unwrap();
     let known = add(&store).await;
 
@@ -254,6 +266,23 @@ async fn a_commit_that_was_cut_off_before_the_server_had_it() {
 #[tokio::test]
 async fn a_commit_that_was_cut_off_after_the_server_did_it() {
     a_commit_that_is_cut_off_is_unknown_and_what_is_read_afterwards_tells(Cut::After).await;
+}
+
+#[tokio::test]
+async fn a_controller_that_is_frozen_inside_a_transaction_holds_up_the_others_for_one_time_out() {
+    let (place, url, armed) = behind_a_proxy(Cut::Never).await;
+    let frozen = open(&url, impatient()).await.unwrap();
+    let other = open(&place.url, impatient()).await.unwrap();
+    add(&frozen).await;
+    armed.store(true, Ordering::SeqCst);
+    let error = set(&frozen, "1001@lab.test").await.unwrap_err();
+    assert!(
+        matches!(error, DatabaseError::OutcomeUnknown { .. }),
+        "{error:?}"
+    );
+    // Its connection to the server is still open, in the middle of the transaction that holds the revision.
+    set(&other, "1002@lab.test").await.unwrap();
+    assert_eq!(current(&other).await, Some(route("1002@lab.test")));
 }
 
 #[tokio::test]
