@@ -19,21 +19,27 @@ pub struct Config {
     pub controller: Option<String>,
     /// How long a question to the controller may take: the dialplan's `timeout 1`.
     pub ask_timeout: Duration,
-    /// Extensions of the dialplan: `number@domain` and the dial string of `callhop_default`.
-    pub extensions: BTreeMap<String, String>,
+    /// The admin's extensions, behind the star codes; the first that fits is taken.
+    pub dialplan: Vec<Extension>,
+    /// What a number that is dialled from outside begins with, and the domain in which the rest of it is looked for.
+    /// Longest first.
+    pub public: Vec<(String, String)>,
+    /// What a number that goes outside begins with, and the outside line that it reaches. Where none fits, the line that
+    /// has the number itself.
+    pub trunks: Vec<(String, String)>,
     /// Devices of the directory (`number@domain`) that exist without ever having registered.
     pub devices: Vec<String>,
-    /// Numbers that an announcement answers: a far end that is nobody.
-    pub announcements: Vec<String>,
-    /// Prefixes of star codes.
-    pub star_codes: Vec<String>,
+    /// Star codes after which a number may follow.
+    pub codes_with_number: Vec<String>,
+    /// Star codes that stand alone.
+    pub codes_alone: Vec<String>,
     /// How long a bridge rings (`call_timeout`).
     pub ring_timeout: Duration,
     /// Length of the confirmation and of the refusal tone.
     pub tone: Duration,
     /// Time between `intercept` and the new bridge; some 40 ms on a real switch (facts page, section 1).
     pub bridge_step: Duration,
-    /// How long `intercept` with `transfer_ringback` waits for an answer (`call_timeout` of the new leg).
+    /// How long `intercept` with `transfer_ringback` waits for an answer: the dialplan's `call_timeout`.
     pub answer_timeout: Duration,
     /// Time between two HEARTBEAT events.
     pub heartbeat: Duration,
@@ -60,17 +66,35 @@ impl Default for Config {
             challenge_realm: "127.0.0.1".to_owned(),
             controller: None,
             ask_timeout: Duration::from_secs(1),
-            extensions: BTreeMap::from([(
-                "1000@lab.test".to_owned(),
-                "user/1001@lab.test,user/1002@lab.test,user/1003@lab.test".to_owned(),
-            )]),
+            dialplan: vec![
+                Extension::new(
+                    "lab.test",
+                    Pattern::Number("1000".to_owned()),
+                    Action::Inbound(
+                        "user/1001@lab.test,user/1002@lab.test,user/1003@lab.test".to_owned(),
+                    ),
+                ),
+                Extension::new("", Pattern::Number("7000".to_owned()), Action::Announcement),
+                Extension::new(
+                    "",
+                    Pattern::Prefix("0".to_owned()),
+                    Action::Bridge("sofia/external/${rest}@127.0.0.1:5090".to_owned()),
+                ),
+                Extension::new(
+                    "",
+                    Pattern::Device,
+                    Action::Bridge("user/${number}@${domain}".to_owned()),
+                ),
+            ],
+            public: Vec::new(),
+            trunks: Vec::new(),
             devices: Vec::new(),
-            announcements: strings(&["7000"]),
-            star_codes: strings(&["*33", "*50", "*49", "*51"]),
+            codes_with_number: strings(&["*33", "*49"]),
+            codes_alone: strings(&["*50", "*51"]),
             ring_timeout: Duration::from_secs(15),
             tone: Duration::from_millis(60),
             bridge_step: Duration::from_millis(5),
-            answer_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(180),
             heartbeat: Duration::from_secs(20),
             continue_on_fail: true,
             canned: BTreeMap::new(),
@@ -88,6 +112,60 @@ impl Default for Config {
             seed: 1,
         }
     }
+}
+
+/// One extension of the admin's dialplan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// The domain whose callers find it; empty: all do.
+    pub domain: String,
+    /// The numbers that it is for.
+    pub number: Pattern,
+    /// What it does.
+    pub action: Action,
+}
+
+impl Extension {
+    /// An extension.
+    #[must_use]
+    pub fn new(domain: &str, number: Pattern, action: Action) -> Self {
+        Self {
+            domain: domain.to_owned(),
+            number,
+            action,
+        }
+    }
+}
+
+/// Which numbers an extension is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pattern {
+    /// This one.
+    Number(String),
+    /// All that begin so; what follows is `${rest}`.
+    Prefix(String),
+    /// Every device of the caller's domain.
+    Device,
+}
+
+/// What an extension does. In dial strings `${number}`, `${rest}` and `${domain}` stand for what was dialled, what follows
+/// the prefix, and the caller's domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The three lines of the product with this `callhop_default`, and voicemail behind them.
+    Inbound(String),
+    /// A plain `bridge`.
+    Bridge(String),
+    /// A queue: answers at once, plays music, and rings.
+    Queue(String),
+    /// An announcement: a far end that is nobody.
+    Announcement,
+    /// A conference with nobody else in it.
+    Conference,
+    /// Parks the caller.
+    Park,
+    /// `intercept` of the channel whose UUID follows the prefix, without `transfer_ringback`.
+    Intercept,
 }
 
 /// What goes wrong on the event socket. Events only, unless a field says otherwise; replies are never lost or doubled,

@@ -46,10 +46,10 @@ use tokio::{
     task::AbortHandle,
 };
 
-pub use config::{Config, Faults, Registrations};
+pub use config::{Action, Config, Extension, Faults, Pattern, Registrations};
 pub use model::{ChannelView, Question, SwitchView};
 pub use phone::{
-    CallState, CallView, DialOptions, End, EndedCall, Hears, NotInTime, Phone, PhoneError,
+    CallState, CallView, DialOptions, End, EndedCall, Heard, Hears, NotInTime, Phone, PhoneError,
     PhoneView, RingMode,
 };
 

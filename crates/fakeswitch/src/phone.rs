@@ -1,6 +1,9 @@
 //! Virtual phones: what a person does with one, and what they see and hear.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,6 +32,15 @@ pub enum Hears {
     Party(String),
 }
 
+/// A change of what a leg hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// From when on.
+    pub at: Instant,
+    /// What.
+    pub what: Hears,
+}
+
 /// Where a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallState {
@@ -47,14 +59,32 @@ pub struct CallView {
     pub channel: String,
     /// Where the call is.
     pub state: CallState,
+    /// When it began.
+    pub began: Instant,
+    /// The last SIP status that the phone has seen or sent; 0 before the first.
+    pub code: u16,
     /// What the phone hears now.
     pub hears: Hears,
     /// Everything it has heard so far, each change once.
-    pub heard: Vec<Hears>,
+    pub heard: Vec<Heard>,
     /// The far end's number on the display.
     pub display: String,
+    /// The far end's name on the display.
+    pub display_name: String,
     /// This phone has put the call on hold.
     pub on_hold: bool,
+}
+
+impl CallView {
+    /// What has been heard so far, without the times.
+    #[must_use]
+    pub fn sounds(&self) -> Vec<Hears> {
+        sounds(&self.heard)
+    }
+}
+
+fn sounds(heard: &[Heard]) -> Vec<Hears> {
+    heard.iter().map(|heard| heard.what.clone()).collect()
 }
 
 /// How a call ended for this phone.
@@ -83,14 +113,32 @@ pub struct EndedCall {
     pub incoming: bool,
     /// It was answered at some time: it appears in billing.
     pub answered: bool,
+    /// When it began.
+    pub began: Instant,
+    /// When it was over.
+    pub over: Instant,
+    /// The final SIP status of its INVITE (RFC 3261): 200 for every answered call.
+    pub code: u16,
     /// Hangup cause, as the switch writes it (`NORMAL_CLEARING`).
     pub cause: String,
+    /// The Reason header (RFC 3326) with which the switch ended it.
+    pub reason: Option<String>,
     /// Everything the phone heard, each change once.
-    pub heard: Vec<Hears>,
-    /// What the display showed last.
+    pub heard: Vec<Heard>,
+    /// The number that the display showed last.
     pub display: String,
+    /// The name that it showed.
+    pub display_name: String,
     /// The cause that the controller gave when it refused a star code.
     pub refusal: Option<String>,
+}
+
+impl EndedCall {
+    /// What was heard, without the times.
+    #[must_use]
+    pub fn sounds(&self) -> Vec<Hears> {
+        sounds(&self.heard)
+    }
 }
 
 /// A phone with all its calls.
@@ -182,8 +230,10 @@ pub enum RingMode {
     Ringing,
     /// 183 with media: the caller hears this phone before it answers.
     EarlyMedia,
-    /// Refuses at once with 486.
-    Busy,
+    /// Nothing but 100.
+    Silent,
+    /// Refuses at once with this status.
+    Reject(u16),
     /// Answers at once.
     Answer,
 }
@@ -192,11 +242,13 @@ pub enum RingMode {
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Dial(String, DialOptions),
-    Answer,
-    Refuse(&'static str),
-    HangUp,
-    Hold,
-    Unhold,
+    Answer(Option<String>),
+    Refuse(Option<String>, u16),
+    HangUp(Option<String>),
+    Hold(Option<String>),
+    Unhold(Option<String>),
+    Transfer(String, String),
+    Join(String, String),
     RingMode(RingMode),
     Register,
     Unregister { expired: bool },
@@ -242,25 +294,45 @@ impl Phone {
     /// Answers the call that has rung longest.
     ///
     /// # Errors
-    /// [`PhoneError::NoCall`] when nothing rings, [`PhoneError::Stopped`].
+    /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
     pub async fn answer(&self) -> Result<(), PhoneError> {
-        self.act(Act::Answer).await.map(drop)
+        self.act(Act::Answer(None)).await.map(drop)
+    }
+
+    /// Answers the call of this channel.
+    ///
+    /// # Errors
+    /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
+    pub async fn answer_call(&self, channel: &str) -> Result<(), PhoneError> {
+        self.act(Act::Answer(Some(channel.to_owned())))
+            .await
+            .map(drop)
     }
 
     /// Refuses the call that has rung longest with 603.
     ///
     /// # Errors
-    /// [`PhoneError::NoCall`] when nothing rings, [`PhoneError::Stopped`].
+    /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
     pub async fn reject(&self) -> Result<(), PhoneError> {
-        self.act(Act::Refuse("CALL_REJECTED")).await.map(drop)
+        self.act(Act::Refuse(None, 603)).await.map(drop)
     }
 
     /// Refuses the call that has rung longest with 486.
     ///
     /// # Errors
-    /// [`PhoneError::NoCall`] when nothing rings, [`PhoneError::Stopped`].
+    /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
     pub async fn busy(&self) -> Result<(), PhoneError> {
-        self.act(Act::Refuse("USER_BUSY")).await.map(drop)
+        self.act(Act::Refuse(None, 486)).await.map(drop)
+    }
+
+    /// Refuses the call of this channel with a SIP status.
+    ///
+    /// # Errors
+    /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
+    pub async fn reject_call(&self, channel: &str, code: u16) -> Result<(), PhoneError> {
+        self.act(Act::Refuse(Some(channel.to_owned()), code))
+            .await
+            .map(drop)
     }
 
     /// Hangs up the newest call.
@@ -268,7 +340,17 @@ impl Phone {
     /// # Errors
     /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
     pub async fn hangup(&self) -> Result<(), PhoneError> {
-        self.act(Act::HangUp).await.map(drop)
+        self.act(Act::HangUp(None)).await.map(drop)
+    }
+
+    /// Hangs up the call of this channel.
+    ///
+    /// # Errors
+    /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
+    pub async fn hangup_call(&self, channel: &str) -> Result<(), PhoneError> {
+        self.act(Act::HangUp(Some(channel.to_owned())))
+            .await
+            .map(drop)
     }
 
     /// Puts the newest answered call on hold.
@@ -276,7 +358,7 @@ impl Phone {
     /// # Errors
     /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
     pub async fn hold(&self) -> Result<(), PhoneError> {
-        self.act(Act::Hold).await.map(drop)
+        self.act(Act::Hold(None)).await.map(drop)
     }
 
     /// Takes the newest held call back.
@@ -284,7 +366,41 @@ impl Phone {
     /// # Errors
     /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
     pub async fn unhold(&self) -> Result<(), PhoneError> {
-        self.act(Act::Unhold).await.map(drop)
+        self.act(Act::Unhold(None)).await.map(drop)
+    }
+
+    /// Puts the call of this channel on hold, or takes it back.
+    ///
+    /// # Errors
+    /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
+    pub async fn hold_call(&self, channel: &str, hold: bool) -> Result<(), PhoneError> {
+        let channel = Some(channel.to_owned());
+        let act = if hold {
+            Act::Hold(channel)
+        } else {
+            Act::Unhold(channel)
+        };
+        self.act(act).await.map(drop)
+    }
+
+    /// Sends the other side of an answered call on to a number, and leaves (REFER).
+    ///
+    /// # Errors
+    /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
+    pub async fn transfer(&self, channel: &str, number: &str) -> Result<(), PhoneError> {
+        self.act(Act::Transfer(channel.to_owned(), number.to_owned()))
+            .await
+            .map(drop)
+    }
+
+    /// Connects the other sides of two answered calls with each other, and leaves (REFER with Replaces).
+    ///
+    /// # Errors
+    /// [`PhoneError::NoCall`], [`PhoneError::Stopped`].
+    pub async fn join(&self, channel: &str, other: &str) -> Result<(), PhoneError> {
+        self.act(Act::Join(channel.to_owned(), other.to_owned()))
+            .await
+            .map(drop)
     }
 
     /// Chooses how the phone rings from now on.

@@ -1,13 +1,11 @@
 //! Calls without a pull: ringing, answering, holding, hanging up, and how the phones take it.
 
+#![allow(clippy::unwrap_used)] // a helper of a test may panic as a test may
+
 mod support;
 
-use callhop_fakeswitch::{Config, End, Hears, RingMode};
+use callhop_fakeswitch::{Action, Config, End, Extension, Hears, Pattern, RingMode};
 use support::{SOON, Site};
-
-fn heard(list: &[Hears]) -> Vec<Hears> {
-    list.to_vec()
-}
 
 #[tokio::test]
 async fn a_forked_call_is_answered_by_one() {
@@ -34,7 +32,7 @@ async fn a_forked_call_is_answered_by_one() {
         Hears::Ringback,
         Hears::Party("1002".to_owned()),
     ];
-    assert_eq!(heard(&ended.heard), expect);
+    assert_eq!(ended.sounds(), expect);
     let switch = site.switch.view().await.unwrap();
     assert!(switch.channels.is_empty() && switch.bridges.is_empty());
 }
@@ -143,11 +141,7 @@ async fn two_registrations_of_one_number() {
 #[tokio::test]
 async fn numbers_that_lead_nowhere() {
     let site = Site::start(Config::default()).await;
-    for (phone, number) in [
-        (&site.desk, "5555"),
-        (&site.customer, "1001"),
-        (&site.customer, "*33"),
-    ] {
+    for (phone, number) in [(&site.desk, "5555"), (&site.customer, "*33")] {
         phone.dial(number).await.unwrap();
         let view = phone.wait_until(|p| p.is_idle(), SOON).await.unwrap();
         let last = view.ended.last().unwrap();
@@ -181,4 +175,133 @@ async fn unregistered_devices() {
         .wait_until(|p| p.ringing().count() == 1, SOON)
         .await
         .unwrap();
+}
+
+/// REFER: the phone's leg ends normally, the other side goes on.
+#[tokio::test]
+async fn blind_transfer() {
+    let site = Site::start(Config::default()).await;
+    site.colleague.ring_mode(RingMode::Answer).await.unwrap();
+    site.mobile.ring_mode(RingMode::Answer).await.unwrap();
+    site.desk.dial("2001").await.unwrap();
+    let talks = site.colleague.wait_until(|p| p.talks_to("1001"), SOON);
+    let colleague = talks.await.unwrap().calls[0].channel.clone();
+    site.colleague.transfer(&colleague, "1002").await.unwrap();
+    site.desk
+        .wait_until(|p| p.talks_to("1002"), SOON)
+        .await
+        .unwrap();
+    let ended = site.colleague.view().await.unwrap().ended;
+    assert_eq!(
+        (ended[0].end, &*ended[0].cause),
+        (End::Released, "NORMAL_CLEARING")
+    );
+    // The other way round: the called leg goes on, and becomes a caller.
+    let mobile = site.mobile.view().await.unwrap().calls[0].channel.clone();
+    site.desk
+        .transfer(
+            &site.desk.view().await.unwrap().calls[0].channel.clone(),
+            "0901",
+        )
+        .await
+        .unwrap();
+    site.customer
+        .wait_until(|p| p.ringing().count() == 1, SOON)
+        .await
+        .unwrap();
+    assert_eq!(site.mobile.hears().await.unwrap(), Hears::Ringback);
+    site.customer.answer().await.unwrap();
+    site.mobile
+        .wait_until(|p| p.talks_to("901"), SOON)
+        .await
+        .unwrap();
+    let view = site.switch.view().await.unwrap();
+    assert_eq!(view.bridges[0].0, mobile);
+}
+
+/// REFER with Replaces: the two others talk.
+#[tokio::test]
+async fn attended_transfer() {
+    let site = Site::start(Config::default()).await;
+    site.mobile.ring_mode(RingMode::Answer).await.unwrap();
+    site.customer.dial("2001").await.unwrap();
+    site.colleague.answer().await.unwrap();
+    let first = site.colleague.view().await.unwrap().calls[0]
+        .channel
+        .clone();
+    site.colleague.hold().await.unwrap();
+    let second = site.colleague.dial("1002").await.unwrap();
+    site.colleague
+        .wait_until(|p| p.talks_to("1002"), SOON)
+        .await
+        .unwrap();
+    assert_eq!(site.customer.hears().await.unwrap(), Hears::Moh);
+    site.colleague.join(&first, &second).await.unwrap();
+    site.customer
+        .wait_until(|p| p.talks_to("1002"), SOON)
+        .await
+        .unwrap();
+    site.mobile
+        .wait_until(|p| p.talks_to("901"), SOON)
+        .await
+        .unwrap();
+    assert!(site.colleague.view().await.unwrap().is_idle());
+}
+
+/// What else an admin's dialplan may have, and a tenant with the same numbers.
+#[tokio::test]
+async fn other_extensions() {
+    let number = |n: &str| Pattern::Number(n.to_owned());
+    let mut config = Config::default();
+    let more = [
+        Extension::new(
+            "lab.test",
+            number("1700"),
+            Action::Queue("user/1001@lab.test".to_owned()),
+        ),
+        Extension::new("lab.test", number("7200"), Action::Conference),
+        Extension::new("lab.test", number("7300"), Action::Park),
+        Extension::new("", Pattern::Prefix("99".to_owned()), Action::Intercept),
+        Extension::new(
+            "",
+            Pattern::Prefix("01".to_owned()),
+            Action::Bridge("sofia/external/${number}@127.0.0.1:5090".to_owned()),
+        ),
+    ];
+    config.dialplan.splice(0..0, more);
+    config.public = vec![("6".to_owned(), "other.test".to_owned())];
+    config.trunks = vec![("01".to_owned(), "901".to_owned())];
+    let site = Site::start(config).await;
+    let tenant = site.switch.register("1001@other.test").await.unwrap();
+    site.customer.dial("61001").await.unwrap();
+    tenant
+        .wait_until(|p| p.ringing().count() == 1, SOON)
+        .await
+        .unwrap();
+    assert!(site.desk.view().await.unwrap().is_idle());
+    site.customer.hangup().await.unwrap();
+
+    site.customer.dial("1700").await.unwrap();
+    assert_eq!(site.customer.hears().await.unwrap(), Hears::Moh);
+    site.desk.answer().await.unwrap();
+    let talks = site.customer.wait_until(|p| p.talks_to("1001"), SOON);
+    let far = talks.await.unwrap().calls[0].channel.clone();
+    site.mobile.dial(&format!("99{far}")).await.unwrap();
+    site.mobile
+        .wait_until(|p| p.talks_to("901"), SOON)
+        .await
+        .unwrap();
+    site.mobile.hangup().await.unwrap();
+
+    for number in ["7200", "7300"] {
+        site.tablet.dial(number).await.unwrap();
+        assert_eq!(site.tablet.hears().await.unwrap(), Hears::Silence);
+        site.tablet.hangup().await.unwrap();
+    }
+    site.tablet.dial("01555").await.unwrap();
+    let rings = site.customer.wait_until(|p| p.ringing().count() == 1, SOON);
+    assert_eq!(rings.await.unwrap().calls[0].display, "1003");
+    site.customer.answer().await.unwrap();
+    let talks = site.tablet.wait_until(|p| p.talks_to("901"), SOON);
+    assert_eq!(talks.await.unwrap().calls[0].display, "01555");
 }

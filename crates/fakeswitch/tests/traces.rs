@@ -1,6 +1,8 @@
 //! The same stories as recorded on the real switch: the same events about the same legs, and in each of them the same
 //! headers with the same values, as far as a tracker reads them.
 
+#![allow(clippy::unwrap_used)] // a helper of a test may panic as a test may
+
 mod support;
 
 use std::{

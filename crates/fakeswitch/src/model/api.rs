@@ -182,7 +182,10 @@ impl World {
         if contacts.is_empty() {
             return "error/user_not_registered".to_owned();
         }
-        let urls: Vec<String> = contacts.into_iter().map(|c| c.url).collect();
+        let urls: Vec<String> = contacts
+            .into_iter()
+            .map(|c| format!("sofia/internal/{}", c.contact))
+            .collect();
         urls.join(",")
     }
 
@@ -259,15 +262,14 @@ impl World {
     }
 
     fn global_getvar(&self, name: &str) -> String {
-        let value = match name {
+        match name {
             "hostname" => "fake".to_owned(),
             "domain" => self.config.domain.clone(),
             "core_uuid" => self.core_uuid.clone(),
             "switchname" => self.config.switch_name.clone(),
             "local_ip_v4" => "127.0.0.1".to_owned(),
             _ => NO_REPLY.to_owned(),
-        };
-        value
+        }
     }
 
     fn sofia_xmlstatus(&self) -> String {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::{
     World,
     calls::By,
-    channel::{Channel, Other, State, Task, Uuid},
+    channel::{self, Channel, Other, State, Task, Uuid},
 };
 use crate::{
     events::Event,
@@ -84,6 +84,7 @@ impl World {
         let peer = channel.peer.clone().unwrap_or_else(|| uuid.clone());
         self.change(uuid, |channel| {
             channel.display.clone_from(&who.1);
+            channel.display_name.clone_from(&who.0);
             channel
                 .vars
                 .set("last_sent_callee_id_number", who.1.clone());
@@ -246,7 +247,7 @@ impl World {
             return;
         };
         // Pulled away: whoever pulls it decides.
-        if matches!(channel.task, Task::Moving) {
+        if matches!(channel.task, Task::Moving | Task::BridgePending { .. }) {
             return;
         }
         let parks = channel.vars.is_true("park_after_bridge");
@@ -273,13 +274,11 @@ impl World {
         let Some(channel) = self.live(uuid) else {
             return;
         };
-        let elsewhere = match channel.vars.get("sip_reason") {
-            Some(reason) => reason.contains("cause=200"),
-            None => {
-                matches!(cause, "PICKED_OFF" | "LOSE_RACE")
-                    && !channel.vars.is_true("ignore_completed_elsewhere")
-            }
+        let reason = match by {
+            By::Phone => None,
+            By::Switch => Some(channel::reason(channel, cause)),
         };
+        let elsewhere = reason.as_ref().is_some_and(|r| r.contains("cause=200"));
         let end = match by {
             By::Phone => End::HungUp,
             By::Switch if channel.answered => End::Released,
@@ -287,14 +286,24 @@ impl World {
             By::Switch if elsewhere => End::AnsweredElsewhere,
             By::Switch => End::Missed,
         };
+        let code = match (channel.answered, by, channel.inbound) {
+            (true, _, _) => 200,
+            (false, By::Switch, true) | (false, By::Phone, false) => channel::sip_status(cause),
+            (false, By::Switch, false) | (false, By::Phone, true) => 487,
+        };
         let ended = EndedCall {
             channel: uuid.to_string(),
             end,
             incoming: !channel.inbound,
             answered: channel.answered,
+            began: channel.began,
+            over: std::time::Instant::now(),
+            code,
             cause: cause.to_owned(),
+            reason,
             heard: channel.heard.clone(),
             display: channel.display.clone(),
+            display_name: channel.display_name.clone(),
             refusal: channel.refusal.clone(),
         };
         let party = channel.party;

@@ -1,10 +1,13 @@
 //! Channels are made, rung and answered. The order of events is that of the recorded traces in `tests/data`.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     Timer, World,
-    channel::{Channel, Other, Otherwise, Profile, State, Task, Uuid, Vars},
+    channel::{Channel, Other, Otherwise, Profile, State, Task, Uuid, Vars, cause_of},
 };
 use crate::{
     dialstring::{self, Endpoint, Leg},
@@ -14,6 +17,9 @@ use crate::{
 
 /// What the fake says when asked which version it is.
 pub(crate) const VERSION: &str = "1.10.12-release~64bit";
+
+/// `variable_ep_codec_string` of every leg that has media.
+pub(crate) const CODEC: &str = "CORE_PCM_MODULE.PCMU@8000h@20i@64000b";
 
 /// Who ends a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +52,16 @@ impl World {
             generation: 0,
             peer: None,
             runs_bridge: false,
+            queued: false,
             answered: false,
             early_media: false,
             phone_hold: false,
             switch_hold: false,
             hangup_cause: None,
+            began: std::time::Instant::now(),
             heard: Vec::new(),
             display: String::new(),
+            display_name: String::new(),
             refusal: None,
         };
         let direction = if inbound { "inbound" } else { "outbound" };
@@ -196,10 +205,10 @@ impl World {
                 }
             }
             if !made.is_empty() {
-                self.after(
-                    self.config.ring_timeout,
-                    Timer::RingTimeout(caller.clone(), generation),
-                );
+                let limit = self
+                    .call_timeout(caller)
+                    .unwrap_or(self.config.ring_timeout);
+                self.after(limit, Timer::RingTimeout(caller.clone(), generation));
                 self.ring(caller, &made);
                 return;
             }
@@ -221,7 +230,9 @@ impl World {
                 }
                 let contacts = self.contacts(number, domain);
                 let count = if alone { contacts.len() } else { 1 };
-                let targets: Vec<usize> = contacts.iter().take(count).map(|c| c.party).collect();
+                let contacts = contacts.into_iter().take(count);
+                let targets: Vec<(usize, String)> =
+                    contacts.map(|c| (c.party, c.contact)).collect();
                 if targets.is_empty() {
                     return Err("USER_NOT_REGISTERED".to_owned());
                 }
@@ -236,12 +247,12 @@ impl World {
             Endpoint::Sofia { profile, contact } => {
                 let party = self.party_at(profile, contact);
                 let party = party.ok_or_else(|| "NORMAL_TEMPORARY_FAILURE".to_owned())?;
-                (vec![party], "sofia", Vec::new())
+                (vec![(party, contact.clone())], "sofia", Vec::new())
             }
         };
-        let legs = targets.into_iter().map(|party| {
+        let legs = targets.into_iter().map(|(party, contact)| {
             let vars = vars.iter().chain(&leg.vars);
-            self.make_leg(caller, party, endpoint, vars)
+            self.make_leg(caller, party, &contact, endpoint, vars)
         });
         Ok(legs.flatten().collect())
     }
@@ -250,18 +261,19 @@ impl World {
         &mut self,
         caller: &Uuid,
         party: usize,
+        contact: &str,
         endpoint: &str,
         extra: impl Iterator<Item = &'a (String, String)>,
     ) -> Option<Uuid> {
         let unique_id = self.new_uuid();
         let from = self.channels.get(caller)?.clone();
         let to = self.parties.get(party)?.clone();
-        let contact = to.contact();
         let bare = contact.trim_start_matches("sip:").trim_end_matches(";ob");
+        let user = bare.split('@').next().unwrap_or(bare).to_owned();
         let profile = Profile {
             inbound: false,
-            callee: Some(("Outbound Call".to_owned(), to.number.clone())),
-            destination: to.number.clone(),
+            callee: Some(("Outbound Call".to_owned(), user.clone())),
+            destination: user,
             unique_id,
             transfer_source: None,
             channel_name: format!("sofia/{}/{bare}", to.profile()),
@@ -273,11 +285,15 @@ impl World {
             hungup: None,
             ..from.profile.clone()
         };
-        let display = from.profile.caller_number.clone();
+        let (number, name) = (
+            from.profile.caller_number.clone(),
+            from.profile.caller_name.clone(),
+        );
         let uuid = self.new_channel(party, profile, Vars::default());
         self.change(&uuid, |leg| {
             leg.state = State::None;
-            leg.display = display;
+            leg.display = number;
+            leg.display_name = name;
             leg.set_task(Task::Leg {
                 owner: caller.clone(),
             });
@@ -292,7 +308,7 @@ impl World {
             let vars = &mut leg.vars;
             vars.set("is_outbound", "true");
             vars.set("sip_profile_name", to.profile());
-            vars.set("sip_destination_url", contact.clone());
+            vars.set("sip_destination_url", contact);
             for (name, value) in extra {
                 vars.set(name, value.clone());
             }
@@ -338,7 +354,8 @@ impl World {
             match mode {
                 RingMode::Ringing => self.progress(leg, false),
                 RingMode::EarlyMedia => self.progress(leg, true),
-                RingMode::Busy => self.hangup(leg, "USER_BUSY", By::Phone),
+                RingMode::Silent => {}
+                RingMode::Reject(code) => self.hangup(leg, cause_of(code), By::Phone),
                 RingMode::Answer => self.answer_leg(leg),
             }
         }
@@ -431,6 +448,12 @@ impl World {
             Task::Leg { owner } => Some(owner.clone()),
             _ => None,
         }
+    }
+
+    /// The variable `call_timeout`, seconds.
+    pub(super) fn call_timeout(&self, uuid: &Uuid) -> Option<Duration> {
+        let text = self.live(uuid)?.vars.get("call_timeout")?;
+        text.parse().ok().map(Duration::from_secs)
     }
 
     pub(super) fn ring_timeout(&mut self, caller: &Uuid, generation: u64) {
@@ -532,6 +555,17 @@ impl World {
             channel.answered = true;
             channel.answer_state = "answered";
             channel.profile.answered = Some(SystemTime::now());
+            channel.vars.set("ep_codec_string", CODEC);
+            // The display that the 200 carries (sofia_glue.c); a call leg of the switch's own has none.
+            let number = channel
+                .vars
+                .get("initial_callee_id_number")
+                .map(str::to_owned);
+            if let Some(number) = number.filter(|_| channel.inbound) {
+                let name = channel.vars.get("initial_callee_id_name");
+                channel.display_name = name.unwrap_or(&number).to_owned();
+                channel.display = number;
+            }
         });
         self.emit_about("CHANNEL_ANSWER", uuid);
         self.change(uuid, |channel| {

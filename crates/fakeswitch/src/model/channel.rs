@@ -1,8 +1,12 @@
 //! A channel of the fake: what the switch keeps of one leg, and what its phone shows.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
-use crate::phone::Hears;
+use crate::phone::Heard;
 
 /// A channel's UUID.
 pub(crate) type Uuid = Arc<str>;
@@ -123,6 +127,7 @@ pub(crate) enum Tone {
     Refusal,
     Voicemail,
     Announcement,
+    Conference,
 }
 
 /// What the dialplan does when nobody answered the bridge.
@@ -130,6 +135,60 @@ pub(crate) enum Tone {
 pub(crate) enum Otherwise {
     Voicemail,
     HangUp,
+}
+
+/// Hangup causes and what they are in SIP and in Q.850: cause, SIP status of a refusal, number in a Reason header.
+const CAUSES: &[(&str, u16, u16)] = &[
+    ("UNALLOCATED_NUMBER", 404, 1),
+    ("NO_ROUTE_DESTINATION", 404, 3),
+    ("NORMAL_CLEARING", 480, 16),
+    ("USER_BUSY", 486, 17),
+    ("NO_USER_RESPONSE", 408, 18),
+    ("NO_ANSWER", 480, 19),
+    ("SUBSCRIBER_ABSENT", 480, 20),
+    ("CALL_REJECTED", 603, 21),
+    ("DESTINATION_OUT_OF_ORDER", 502, 27),
+    ("NORMAL_TEMPORARY_FAILURE", 503, 41),
+    ("RECOVERY_ON_TIMER_EXPIRE", 504, 102),
+    ("ORIGINATOR_CANCEL", 487, 487),
+    ("LOSE_RACE", 480, 502),
+    ("PICKED_OFF", 480, 605),
+    ("USER_NOT_REGISTERED", 480, 606),
+];
+
+/// The SIP status with which the switch refuses a caller for this cause (sofia_glue.c).
+pub(crate) fn sip_status(cause: &str) -> u16 {
+    let known = CAUSES.iter().find(|(name, _, _)| *name == cause);
+    known.map_or(480, |(_, status, _)| *status)
+}
+
+/// The cause that the switch reads from a phone's refusal.
+pub(crate) fn cause_of(status: u16) -> &'static str {
+    match status {
+        404 => "UNALLOCATED_NUMBER",
+        408 => "NO_USER_RESPONSE",
+        486 | 600 => "USER_BUSY",
+        502 => "DESTINATION_OUT_OF_ORDER",
+        503 => "NORMAL_TEMPORARY_FAILURE",
+        603 => "CALL_REJECTED",
+        _ => "NO_USER_RESPONSE",
+    }
+}
+
+/// The Reason header of a BYE, a CANCEL or a refusal (mod_sofia.c).
+pub(crate) fn reason(channel: &Channel, cause: &str) -> String {
+    if let Some(reason) = channel.vars.get("sip_reason") {
+        return reason.to_owned();
+    }
+    let elsewhere = matches!(cause, "PICKED_OFF" | "LOSE_RACE");
+    if elsewhere && !channel.vars.is_true("ignore_completed_elsewhere") {
+        return "SIP;cause=200;text=\"Call completed elsewhere\"".to_owned();
+    }
+    let known = CAUSES.iter().find(|(name, _, _)| *name == cause);
+    match known.map_or(16, |(_, _, number)| *number) {
+        number @ 0..128 => format!("Q.850;cause={number};text=\"{cause}\""),
+        number => format!("SIP;cause={number};text=\"{cause}\""),
+    }
 }
 
 /// What a question to the controller is about.
@@ -196,6 +255,8 @@ pub(crate) struct Channel {
     pub(crate) peer: Option<Uuid>,
     /// Runs the bridge: is `Bridge-A`, and its dialplan decides what comes after.
     pub(crate) runs_bridge: bool,
+    /// Waits in a queue: hears music where others hear ringback.
+    pub(crate) queued: bool,
     pub(crate) answered: bool,
     pub(crate) early_media: bool,
     /// The phone has put its side on hold.
@@ -203,12 +264,24 @@ pub(crate) struct Channel {
     /// The switch knows of it and plays music to the other side.
     pub(crate) switch_hold: bool,
     pub(crate) hangup_cause: Option<String>,
-    pub(crate) heard: Vec<Hears>,
+    pub(crate) began: Instant,
+    pub(crate) heard: Vec<Heard>,
     pub(crate) display: String,
+    pub(crate) display_name: String,
     pub(crate) refusal: Option<String>,
 }
 
 impl Channel {
+    /// What the phone has seen or sent last.
+    pub(crate) fn sip_code(&self) -> u16 {
+        match () {
+            () if self.answered => 200,
+            () if self.early_media => 183,
+            () if self.profile.progress.is_some() => 180,
+            () => 0,
+        }
+    }
+
     /// Media has been negotiated: a caller offers it, a called phone once it answers or sends early media.
     pub(crate) fn has_codec(&self) -> bool {
         self.inbound || self.answered || self.early_media

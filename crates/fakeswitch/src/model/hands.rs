@@ -2,8 +2,8 @@
 
 use super::{
     World,
-    calls::By,
-    channel::{Channel, Profile, State, Uuid, Vars},
+    calls::{By, CODEC},
+    channel::{Channel, Profile, State, Uuid, Vars, cause_of},
 };
 use crate::phone::{Act, DialOptions, PhoneError};
 
@@ -15,31 +15,41 @@ impl World {
         let ringing = |c: &Channel| !c.inbound && !c.answered;
         match act {
             Act::Dial(number, options) => return Ok(self.dial(id, &number, &options).to_string()),
-            Act::Answer => {
-                let leg = self.pick(id, "answer", false, ringing)?;
+            Act::Answer(call) => {
+                let leg = self.pick(id, "answer", call, false, ringing)?;
                 self.answer_leg(&leg);
             }
-            Act::Refuse(cause) => {
-                let leg = self.pick(id, "refuse", false, ringing)?;
-                self.hangup(&leg, cause, By::Phone);
+            Act::Refuse(call, code) => {
+                let leg = self.pick(id, "refuse", call, false, ringing)?;
+                self.hangup(&leg, cause_of(code), By::Phone);
             }
-            Act::HangUp => {
-                let leg = self.pick(id, "hang up", true, |_| true)?;
-                let answered = self.live(&leg).is_some_and(|c| c.answered);
+            Act::HangUp(call) => {
+                let leg = self.pick(id, "hang up", call, true, |_| true)?;
                 let cause = match self.live(&leg) {
-                    Some(c) if !answered && !c.inbound => "CALL_REJECTED",
-                    Some(_) if !answered => "ORIGINATOR_CANCEL",
+                    Some(c) if !c.answered && !c.inbound => "CALL_REJECTED",
+                    Some(c) if !c.answered => "ORIGINATOR_CANCEL",
                     _ => "NORMAL_CLEARING",
                 };
                 self.hangup(&leg, cause, By::Phone);
             }
-            Act::Hold => {
-                let leg = self.pick(id, "hold", true, |c| c.answered && !c.phone_hold)?;
+            Act::Hold(call) => {
+                let leg = self.pick(id, "hold", call, true, |c| c.answered && !c.phone_hold)?;
                 self.hold(&leg, true);
             }
-            Act::Unhold => {
-                let leg = self.pick(id, "take back", true, |c| c.phone_hold)?;
+            Act::Unhold(call) => {
+                let leg = self.pick(id, "take back", call, true, |c| c.phone_hold)?;
                 self.hold(&leg, false);
+            }
+            Act::Transfer(call, number) => {
+                let bridged = |c: &Channel| c.peer.is_some();
+                let leg = self.pick(id, "transfer", Some(call), true, bridged)?;
+                self.transfer(&leg, &number);
+            }
+            Act::Join(call, other) => {
+                let bridged = |c: &Channel| c.peer.is_some();
+                let leg = self.pick(id, "join", Some(call), true, bridged)?;
+                let other = self.pick(id, "join", Some(other), true, bridged)?;
+                self.join(&leg, &other);
             }
             Act::RingMode(mode) => {
                 if let Some(party) = self.parties.get_mut(id) {
@@ -55,18 +65,20 @@ impl World {
         Ok(String::new())
     }
 
-    /// The phone's newest or oldest call that fits.
+    /// The phone's call of this channel, or its newest or oldest one that fits.
     fn pick(
         &self,
         id: usize,
         what: &'static str,
+        call: Option<String>,
         newest: bool,
         fits: impl Fn(&Channel) -> bool,
     ) -> Result<Uuid, PhoneError> {
         let list = self.channels_in_order();
         let mut found = list
             .into_iter()
-            .filter(|c| c.party == id && !c.is_gone() && fits(c));
+            .filter(|c| c.party == id && !c.is_gone() && fits(c))
+            .filter(|c| call.as_deref().is_none_or(|call| *c.uuid == *call));
         let found = if newest {
             found.next_back()
         } else {
@@ -85,13 +97,7 @@ impl World {
     fn dial(&mut self, id: usize, dialled: &str, options: &DialOptions) -> Uuid {
         let unique_id = self.new_uuid();
         let party = self.parties[id].clone();
-        let (number, domain) = match dialled.rsplit_once('@') {
-            Some((number, domain)) => (number, domain.to_owned()),
-            None => {
-                let own = party.domain.clone();
-                (dialled, own.unwrap_or_else(|| self.config.domain.clone()))
-            }
-        };
+        let (number, domain) = self.find_domain(dialled, party.domain.as_deref());
         let from = options.from.clone().unwrap_or_else(|| party.number.clone());
         let name = options.display_name.clone().unwrap_or_else(|| from.clone());
         let authenticated = party.domain.is_some();
@@ -104,7 +110,7 @@ impl World {
             original_number: from.clone(),
             callee: None,
             ani: from.clone(),
-            destination: number.to_owned(),
+            destination: dialled.to_owned(),
             unique_id: unique_id.clone(),
             context: if authenticated { "default" } else { "public" }.to_owned(),
             rdnis: None,
@@ -130,14 +136,15 @@ impl World {
         }
         vars.set("sofia_profile_name", party.profile());
         vars.set("recovery_profile_name", party.profile());
-        vars.set("sip_req_user", number);
-        vars.set("sip_to_user", number);
+        vars.set("sip_req_user", dialled);
+        vars.set("sip_to_user", dialled);
         vars.set("sip_contact_user", party.number.clone());
         vars.set("sip_contact_host", "127.0.0.1");
         vars.set("sip_contact_port", party.port.to_string());
         let contact = format!("{}@127.0.0.1:{}", party.number, party.port);
         vars.set("sip_contact_uri", contact);
         vars.set("sip_user_agent", "fakephone");
+        vars.set("ep_codec_string", CODEC);
         vars.set("endpoint_disposition", "RECEIVED");
         for (header, value) in &options.headers {
             vars.set(&format!("sip_h_{header}"), value.clone());
@@ -146,17 +153,33 @@ impl World {
             vars.set(variable, value.clone());
         }
         let uuid = self.new_channel(id, profile, vars);
-        self.change(&uuid, |channel| channel.display = number.to_owned());
+        self.change(&uuid, |channel| channel.display = dialled.to_owned());
         self.emit_about("CHANNEL_CREATE", &uuid);
         self.change(&uuid, |channel| {
             channel.state = State::Execute;
             channel.call_state = "RINGING";
-            let matched = format!("ARRAY::{number}|:{number}");
+            let matched = format!("ARRAY::{dialled}|:{dialled}");
             channel.vars.set("DP_MATCH", matched);
         });
-        let (number, domain) = (number.to_owned(), domain);
+        if party.domain.is_none() {
+            self.enter_from_public(&uuid, &number, &domain);
+        }
         self.route(&uuid, &number, &domain);
         uuid
+    }
+
+    /// The number and the domain in which it is looked for. A caller from outside is in no domain: what it dials says in
+    /// which one it arrives.
+    fn find_domain(&self, dialled: &str, own: Option<&str>) -> (String, String) {
+        let entered = self.config.public.iter().find_map(|(prefix, domain)| {
+            let number = dialled.strip_prefix(prefix.as_str())?;
+            Some((number.to_owned(), domain.clone()))
+        });
+        match (own, entered) {
+            (Some(own), _) => (dialled.to_owned(), own.to_owned()),
+            (None, Some(entered)) => entered,
+            (None, None) => (dialled.to_owned(), self.config.domain.clone()),
+        }
     }
 
     /// What digest authentication leaves on a channel. Recorded, with the names of event headers among the variables.

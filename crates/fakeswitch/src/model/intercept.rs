@@ -77,7 +77,7 @@ impl World {
         } else if waits {
             let generation = self.set_task(new, Task::AwaitAnswer { far: far.clone() });
             self.set_task(far, Task::Leg { owner: new.clone() });
-            let limit = self.config.answer_timeout;
+            let limit = self.call_timeout(new).unwrap_or(self.config.answer_timeout);
             self.after(limit, Timer::AnswerTimeout(new.clone(), generation));
         } else {
             self.hangup(far, "DESTINATION_OUT_OF_ORDER", By::Switch);
@@ -144,6 +144,45 @@ impl World {
         } else {
             self.hangup(new, "DESTINATION_OUT_OF_ORDER", By::Switch);
         }
+    }
+
+    /// REFER with Replaces: the other sides of two calls of one phone are bridged, and the phone is released.
+    pub(super) fn join(&mut self, one: &Uuid, other: &Uuid) {
+        let peer = |leg: &Uuid| self.live(leg).and_then(|leg| leg.peer.clone());
+        let (Some(left), Some(right)) = (peer(one), peer(other)) else {
+            return;
+        };
+        for leg in [one, other] {
+            self.clear_switch_hold(leg);
+        }
+        self.bond(&left, &right);
+        self.set_task(&right, Task::Moving);
+        let generation = self.set_task(&left, Task::BridgePending { far: right });
+        let step = self.config.bridge_step;
+        self.after(step, Timer::Connect(left, generation));
+        for leg in [one, other] {
+            self.hangup(leg, "ATTENDED_TRANSFER", By::Switch);
+        }
+    }
+
+    /// REFER: the other side of a call goes on to a number, and the phone is released. Recorded: the phone's leg ends with
+    /// NORMAL_CLEARING, the other one carries the new number and no partner when it leaves the bridge.
+    pub(super) fn transfer(&mut self, leg: &Uuid, number: &str) {
+        let Some(other) = self.live(leg).and_then(|leg| leg.peer.clone()) else {
+            return;
+        };
+        let domain = self.domain_of(leg);
+        self.set_task(&other, Task::Moving);
+        self.change(&other, |channel| {
+            let before = std::mem::replace(&mut channel.profile.destination, number.to_owned());
+            channel.profile.rdnis = Some(before);
+            channel.profile.callee = None;
+            channel.other = None;
+            channel.vars.unset("signal_bond");
+        });
+        self.hangup(leg, "NORMAL_CLEARING", By::Switch);
+        self.change(&other, |channel| channel.state = State::Execute);
+        self.route(&other, number, &domain);
     }
 
     /// The bridge with the two synthetic EXECUTE events in front of it.

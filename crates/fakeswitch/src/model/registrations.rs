@@ -30,11 +30,11 @@ pub(crate) struct Party {
     pub(crate) ended: Vec<EndedCall>,
 }
 
-/// A registration's contact as it stands in a dial string.
+/// A registration's contact, without the profile.
 #[derive(Debug, Clone)]
 pub(crate) struct Contact {
     pub(crate) party: usize,
-    pub(crate) url: String,
+    pub(crate) contact: String,
 }
 
 impl Party {
@@ -142,19 +142,25 @@ impl World {
             })
             .map(|(id, party)| Contact {
                 party: id,
-                url: format!("sofia/internal/{}", party.contact()),
+                contact: party.contact(),
             })
             .collect()
     }
 
     /// The phone behind a contact.
     pub(super) fn party_at(&self, profile: &str, contact: &str) -> Option<usize> {
-        let number = contact.split('@').next();
+        let dialled = contact.split('@').next().unwrap_or_default();
+        let trunk = self
+            .config
+            .trunks
+            .iter()
+            .find(|(p, _)| dialled.starts_with(p));
+        let line = trunk.map_or(dialled, |(_, line)| line);
         self.parties.iter().position(|party| {
             if party.domain.is_some() {
                 party.registered && profile == "internal" && party.contact() == contact
             } else {
-                profile == "external" && Some(party.number.as_str()) == number
+                profile == "external" && party.number == line
             }
         })
     }

@@ -4,7 +4,7 @@ use super::{
     World,
     channel::{Channel, Task, Tone, Uuid},
 };
-use crate::phone::{CallState, CallView, Hears, PhoneView};
+use crate::phone::{CallState, CallView, Heard, Hears, PhoneView};
 
 /// The switch as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,11 +99,14 @@ impl World {
             return;
         };
         let hears = self.hears(channel);
-        if channel.heard.last() == Some(&hears) {
+        if channel.heard.last().is_some_and(|last| last.what == hears) {
             return;
         }
         if let Some(channel) = self.channels.get_mut(uuid) {
-            channel.heard.push(hears);
+            channel.heard.push(Heard {
+                at: std::time::Instant::now(),
+                what: hears,
+            });
         }
     }
 
@@ -115,6 +118,8 @@ impl World {
             Task::Tone(Tone::Announcement) => Hears::Announcement,
             Task::AwaitAnswer { .. } => Hears::Ringback,
             Task::Leg { .. } => Hears::Nothing,
+            Task::Tone(Tone::Conference) => Hears::Silence,
+            Task::Originating { .. } if channel.queued => Hears::Moh,
             Task::Originating { legs, .. } => self.hears_ringing(channel, legs),
             Task::Bridged => self.hears_peer(channel),
             Task::Asking(_) | Task::Parked | Task::Moving | Task::BridgePending { .. } => {
@@ -166,9 +171,12 @@ impl World {
                 (false, true) => CallState::Dialling,
                 (false, false) => CallState::Ringing,
             },
+            began: channel.began,
+            code: channel.sip_code(),
             hears: self.hears(channel),
             heard: channel.heard.clone(),
             display: channel.display.clone(),
+            display_name: channel.display_name.clone(),
             on_hold: channel.phone_hold,
         });
         let calls = calls.collect();
