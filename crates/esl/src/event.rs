@@ -80,7 +80,7 @@ impl Event {
     /// # Errors
     /// None that can happen: the frame has no header of its own.
     pub fn to_frame(&self) -> Result<Frame, FrameError> {
-        Frame::build(ContentType::EventPlain, &[], self.payload.clone())
+        Frame::build(ContentType::EventPlain, &[], &self.payload)
     }
 
     /// All of its bytes.

@@ -105,8 +105,9 @@ impl fmt::Display for ContentType {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     content_type: ContentType,
-    head: Bytes,
-    body: Bytes,
+    /// All of it: head, blank line, body.
+    whole: Bytes,
+    head_length: usize,
 }
 
 impl Frame {
@@ -119,14 +120,14 @@ impl Frame {
     pub fn build(
         content_type: ContentType,
         headers: &[(&str, &str)],
-        body: impl Into<Bytes>,
+        body: impl AsRef<[u8]>,
     ) -> Result<Self, FrameError> {
-        let body = body.into();
-        let mut head = BytesMut::new();
+        let body = body.as_ref();
+        let mut whole = BytesMut::new();
         if !body.is_empty() {
-            head.put_slice(format!("Content-Length: {}\n", body.len()).as_bytes());
+            whole.put_slice(format!("Content-Length: {}\n", body.len()).as_bytes());
         }
-        head.put_slice(format!("Content-Type: {content_type}\n").as_bytes());
+        whole.put_slice(format!("Content-Type: {content_type}\n").as_bytes());
         for (name, value) in headers {
             let bad_name = name.is_empty()
                 || name.contains([':', '\n'])
@@ -137,12 +138,15 @@ impl Frame {
                     line: excerpt(format!("{name}: {value}").as_bytes()),
                 });
             }
-            head.put_slice(format!("{name}: {value}\n").as_bytes());
+            whole.put_slice(format!("{name}: {value}\n").as_bytes());
         }
+        let head_length = whole.len();
+        whole.put_u8(b'\n');
+        whole.put_slice(body);
         Ok(Self {
             content_type,
-            head: head.freeze(),
-            body,
+            whole: whole.freeze(),
+            head_length,
         })
     }
 
@@ -152,23 +156,30 @@ impl Frame {
     }
 
     /// The header lines, each with its line feed, without the blank line.
-    pub fn head(&self) -> &Bytes {
-        &self.head
+    pub fn head(&self) -> &[u8] {
+        &self.whole[..self.head_length]
     }
 
     /// The body; empty if there is none.
-    pub fn body(&self) -> &Bytes {
-        &self.body
+    pub fn body(&self) -> &[u8] {
+        &self.whole[self.head_length + 1..]
     }
 
-    /// The parts, for whom wants to keep the body only.
-    pub fn into_parts(self) -> (ContentType, Bytes, Bytes) {
-        (self.content_type, self.head, self.body)
+    /// The body alone, without a copy.
+    pub fn into_body(mut self) -> Bytes {
+        self.whole.advance(self.head_length + 1);
+        self.whole
+    }
+
+    /// The header lines alone, without a copy.
+    pub fn into_head(mut self) -> Bytes {
+        self.whole.truncate(self.head_length);
+        self.whole
     }
 
     /// A header of the frame (not of an event inside) as it was written; names are compared without regard to case.
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-        headers(&self.head)
+        headers(self.head())
             .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| String::from_utf8_lossy(value))
     }
@@ -176,7 +187,7 @@ impl Frame {
     /// `Reply-Text`, without its percent coding and trailing line feed: the answer to `connect` encodes it (`%2BOK%0A`), all
     /// others don't.
     pub fn reply_text(&self) -> Option<Cow<'_, str>> {
-        headers(&self.head)
+        headers(self.head())
             .find(|(name, _)| name.eq_ignore_ascii_case(b"Reply-Text"))
             .map(|(_, value)| match percent::decode_text(value) {
                 Cow::Borrowed(text) => Cow::Borrowed(text.trim_end()),
@@ -233,11 +244,11 @@ pub struct FrameCodec {
 enum State {
     /// Looking for the blank line; no line feed pair begins in the first `searched` octets.
     Head { searched: usize },
-    /// The header block is taken; `length` octets of body are to come.
+    /// The header block is read; the frame is there once `size` octets are.
     Body {
         content_type: ContentType,
-        head: Bytes,
-        length: usize,
+        head_length: usize,
+        size: usize,
     },
 }
 
@@ -301,23 +312,22 @@ impl Decoder for FrameCodec {
                 return Ok(None);
             };
             let (content_type, length) = read_head(&src[..end])?;
-            let size = end.saturating_add(length);
+            // The blank line's own octet counts, too.
+            let size = end.saturating_add(1).saturating_add(length);
             if size > self.limit {
                 return Err(FrameError::TooLarge {
                     size,
                     limit: self.limit,
                 });
             }
-            let head = src.split_to(end).freeze();
-            src.advance(1);
             self.state = State::Body {
                 content_type,
-                head,
-                length,
+                head_length: end,
+                size,
             };
         }
-        if let State::Body { length, .. } = &self.state
-            && src.len() < *length
+        if let State::Body { size, .. } = &self.state
+            && src.len() < *size
         {
             src.reserve(READ_AHEAD);
             return Ok(None);
@@ -325,12 +335,12 @@ impl Decoder for FrameCodec {
         match std::mem::replace(&mut self.state, State::Head { searched: 0 }) {
             State::Body {
                 content_type,
-                head,
-                length,
+                head_length,
+                size,
             } => Ok(Some(Frame {
                 content_type,
-                head,
-                body: src.split_to(length).freeze(),
+                whole: src.split_to(size).freeze(),
+                head_length,
             })),
             State::Head { .. } => Ok(None),
         }
@@ -340,12 +350,10 @@ impl Decoder for FrameCodec {
         if let Some(frame) = self.decode(src)? {
             return Ok(Some(frame));
         }
-        match &self.state {
-            State::Head { .. } if src.is_empty() => Ok(None),
-            State::Head { .. } => Err(FrameError::Cut { got: src.len() }),
-            State::Body { head, .. } => Err(FrameError::Cut {
-                got: head.len() + 1 + src.len(),
-            }),
+        if src.is_empty() {
+            Ok(None)
+        } else {
+            Err(FrameError::Cut { got: src.len() })
         }
     }
 }
@@ -354,10 +362,7 @@ impl Encoder<&Frame> for FrameCodec {
     type Error = FrameError;
 
     fn encode(&mut self, frame: &Frame, dst: &mut BytesMut) -> Result<(), FrameError> {
-        dst.reserve(frame.head.len() + 1 + frame.body.len());
-        dst.put_slice(&frame.head);
-        dst.put_u8(b'\n');
-        dst.put_slice(&frame.body);
+        dst.extend_from_slice(&frame.whole);
         Ok(())
     }
 }

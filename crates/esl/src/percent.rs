@@ -40,6 +40,11 @@ pub fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
 /// As [`decode`], as text. Octets that are no UTF-8 become U+FFFD: a caller's name may be in any coding, and one that
 /// can't be shown must not cost us the event.
 pub fn decode_text(raw: &[u8]) -> Cow<'_, str> {
+    if !raw.contains(&b'%')
+        && let Ok(text) = std::str::from_utf8(raw)
+    {
+        return Cow::Borrowed(text);
+    }
     match decode(raw) {
         Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
         Cow::Owned(bytes) => match String::from_utf8(bytes) {

@@ -160,8 +160,7 @@ async fn handshake(
     if *frame.content_type() != ContentType::CommandReply {
         return Err(LinkError::Unexpected(frame.content_type().clone()).into());
     }
-    let (_, head, _) = frame.into_parts();
-    let channel = Event::new(head).detach();
+    let channel = Event::new(frame.into_head()).detach();
     let uuid = Uuid36::new(channel.unique_id().ok_or(HandshakeError::NoUuid)?)?;
     Ok(Session {
         link,
@@ -263,8 +262,7 @@ impl Session {
                     if self.kept.len() >= KEPT_EVENTS {
                         return Err(SessionError::Unknown(LinkError::Flooded(KEPT_EVENTS)));
                     }
-                    let (_, _, body) = frame.into_parts();
-                    self.kept.push_back(Event::new(body).detach());
+                    self.kept.push_back(Event::new(frame.into_body()).detach());
                 }
                 ContentType::DisconnectNotice => {}
                 other => {
@@ -286,8 +284,7 @@ impl Session {
             let frame = self.link.next().await?;
             match frame.content_type() {
                 ContentType::EventPlain => {
-                    let (_, _, body) = frame.into_parts();
-                    return Ok(Event::new(body));
+                    return Ok(Event::new(frame.into_body()));
                 }
                 ContentType::DisconnectNotice => {}
                 other => return Err(LinkError::Unexpected(other.clone())),

@@ -125,7 +125,7 @@ impl CommandLink {
         let frame = self.run(name, &Command::Api(api.clone())).await?;
         match frame.content_type() {
             ContentType::ApiResponse => {
-                let (_, _, body) = frame.into_parts();
+                let body = frame.into_body();
                 // What mod_event_socket says in place of an empty answer.
                 if &body[..] == b"-ERR no reply\n" {
                     return Ok(ApiReply { body: Bytes::new() });

@@ -61,8 +61,7 @@ impl EventLink {
             let frame = self.link.next().await?;
             match frame.content_type() {
                 ContentType::EventPlain => {
-                    let (_, _, body) = frame.into_parts();
-                    return Ok(Event::new(body));
+                    return Ok(Event::new(frame.into_body()));
                 }
                 // `linger` is a matter of sessions; here such a notice means nothing.
                 ContentType::DisconnectNotice => {}
