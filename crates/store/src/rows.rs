@@ -467,5 +467,5 @@ macro_rules! rows {
 }
 
 rows!(sqlx::PgConnection, "BEGIN");
-// Without IMMEDIATE a transaction that began to read could not become a writer once another one has written.
+// The first statement writes, so this says only what that would do: the lock for writing is taken before anything is read.
 rows!(sqlx::SqliteConnection, "BEGIN IMMEDIATE");
