@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use crate::directory::{Directory, Extension, Route, RouteEnd, RouteTarget};
 use crate::id::{ChannelId, DeviceId, Domain, ExtensionId, Number, SwitchName, UnixTime};
-use crate::pull::{self, PullRefusal};
+use crate::pull::{self, PullRefusal, Puller};
 use crate::routing::{self, Hunt, Policy};
 use crate::star::StarCode;
 use crate::tracker::{Applied, Change, LegEvent, SnapshotLeg, Tracker};
@@ -394,7 +394,12 @@ impl Core {
         if switch.tracker.has_gone(&asked.new_leg) {
             return Err(Refusal::NewLegGone);
         }
-        let found = pull::candidates(&switch.tracker, owner, Some(&asked.new_leg), from);
+        let puller = Puller {
+            new_leg: &asked.new_leg,
+            device: &to,
+            phone: asked.phone.as_deref(),
+        };
+        let found = pull::candidates(&switch.tracker, owner, Some(puller), from);
         let best = match found.map(|found| found.into_iter().next()) {
             Ok(Some(best)) => best,
             Ok(None) => return Err(PullRefusal::NothingToPull.into()),

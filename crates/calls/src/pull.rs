@@ -63,14 +63,34 @@ pub enum PullRefusal {
     MoveUnderWay(DeviceId),
 }
 
-/// The calls that `new_leg` of `extension` could pull, the best first.
+/// Who pulls.
+#[derive(Debug, Clone, Copy)]
+pub struct Puller<'a> {
+    /// The leg to which the call shall go.
+    pub new_leg: &'a ChannelId,
+    /// Its device.
+    pub device: &'a DeviceId,
+    /// Where that phone is, if the switch says so.
+    pub phone: Option<&'a str>,
+}
+
+impl Puller<'_> {
+    /// Whether a leg is one of the pulling phone itself: what a phone has already can't be brought to it. Another
+    /// registration of the same device is another phone.
+    fn has(&self, id: &ChannelId, device: &DeviceId, leg: &Leg) -> bool {
+        let same_phone = self.phone.is_some() && self.phone == leg.phone.as_deref();
+        id == self.new_leg || (device == self.device && same_phone)
+    }
+}
+
+/// The calls of `extension` that `puller` could pull, the best first; without one, those that any phone could.
 ///
 /// # Errors
 /// There is none, and why.
 pub fn candidates(
     tracker: &Tracker,
     extension: &Extension,
-    new_leg: Option<&ChannelId>,
+    puller: Option<Puller<'_>>,
     from: Option<&Number>,
 ) -> Result<Vec<Candidate>, PullRefusal> {
     let named = match from {
@@ -90,11 +110,17 @@ pub fn candidates(
             continue;
         }
         for id in tracker.legs_of(&device) {
-            if Some(id) == new_leg {
+            let Some(leg) = tracker.leg(id) else { continue };
+            if puller.is_some_and(|puller| puller.has(id, &device, leg)) {
                 continue;
             }
-            let Some(leg) = tracker.leg(id) else { continue };
-            match candidate(tracker, &device, id, leg, new_leg) {
+            match candidate(
+                tracker,
+                &device,
+                id,
+                leg,
+                puller.map(|puller| puller.new_leg),
+            ) {
                 Ok(candidate) => found.push(candidate),
                 Err(why) => refusal = refusal.or(Some(why)),
             }

@@ -186,6 +186,26 @@ fn rule_2_3_2_a_named_device_is_the_only_one_looked_at() {
 }
 
 #[test]
+fn rule_2_3_2_a_phone_does_not_pull_what_it_has_itself() {
+    check(
+        "a second call of the same phone",
+        |w| {
+            w.talks("caller", "d1=1001/desk");
+            w.dials("new=1001/desk", "*33");
+        },
+        "refuse nothing_to_pull",
+    );
+    check(
+        "the same number on another phone",
+        |w| {
+            w.talks("caller", "d1=1001/desk");
+            w.dials("new=1001/sofa", "*33");
+        },
+        "pull caller",
+    );
+}
+
+#[test]
 fn rule_2_3_3_talking_before_held_before_ringing_inbound_before_outbound() {
     fn talking(w: &mut World) {
         w.talks("far-talking", "a=1001");

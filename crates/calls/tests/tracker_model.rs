@@ -128,6 +128,7 @@ impl Model {
                 name: String::new(),
             },
             codec: None,
+            phone: None,
         })
     }
 
@@ -212,6 +213,7 @@ impl Model {
                         name: "Ann".into(),
                     },
                     codec: None,
+                    phone: None,
                 });
             }
             Step::Early(leg) => {

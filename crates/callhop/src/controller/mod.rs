@@ -411,6 +411,7 @@ impl CoreTask {
                     new_leg: caller.leg,
                     device: caller.device,
                     dialled: caller.dialled,
+                    phone: caller.phone,
                     codecs: caller.codecs,
                 }));
             }

@@ -5,6 +5,7 @@
 //! wrote and is not looked at; nor is anything else that a SIP header can set.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use callhop_calls::core::Answer;
 use callhop_calls::id::{ChannelId, DeviceId, Domain, Number};
@@ -37,7 +38,8 @@ macro_rules! fields {
         #[derive(Clone, Copy)]
         enum F { $($name,)* }
         const WANTED_LEN: usize = [$($header),*].len();
-        const WANTED: FieldSet<WANTED_LEN> = FieldSet::new([$($header),*]);
+        static WANTED: LazyLock<FieldSet<WANTED_LEN>> =
+            LazyLock::new(|| FieldSet::new([$($header),*]));
     };
 }
 
@@ -62,6 +64,9 @@ fields! {
     DialedDomain = "variable_dialed_domain",
     Originator = "variable_originating_leg_uuid",
     BridgeTo = "variable_bridge_to",
+    NetworkIp = "variable_sip_network_ip",
+    NetworkPort = "variable_sip_network_port",
+    ContactUri = "variable_sip_contact_uri",
     OfferedCodecs = "variable_ep_codec_string",
     CallhopDomain = "variable_callhop_in_domain",
     CallhopExtension = "variable_callhop_extension",
@@ -179,7 +184,15 @@ fn facts(fields: &Found<'_>) -> Facts {
         originator,
         party,
         codec: (!codec.is_empty()).then_some(codec),
+        phone: phone(fields),
     }
+}
+
+/// Where the phone is: its address and its contact, both as the switch saw them. Behind a proxy all phones have one address.
+fn phone(fields: &Found<'_>) -> Option<String> {
+    let [ip, port, contact] =
+        [F::NetworkIp, F::NetworkPort, F::ContactUri].map(|field| text(fields, field));
+    (!ip.is_empty() && !port.is_empty()).then(|| format!("{ip}:{port} {contact}"))
 }
 
 fn device(fields: &Found<'_>, direction: Direction) -> Option<DeviceId> {
@@ -209,6 +222,8 @@ pub struct Caller {
     pub extension: Option<String>,
     /// The domain of the call, for hunting.
     pub domain: Option<Domain>,
+    /// Where the phone is.
+    pub phone: Option<String>,
     /// The codecs that it offers.
     pub codecs: Vec<String>,
 }
@@ -227,6 +242,7 @@ pub fn caller(dump: &Event) -> Option<Caller> {
         dialled: text(&fields, F::Destination),
         extension: (!extension.is_empty()).then_some(extension),
         domain: domain(F::CallhopDomain).or_else(|| domain(F::DomainName)),
+        phone: phone(&fields),
         codecs: codecs(&text(&fields, F::OfferedCodecs)),
     })
 }

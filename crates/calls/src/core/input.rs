@@ -62,6 +62,8 @@ pub struct Asked {
     pub device: Option<DeviceId>,
     /// What was dialled, unchecked.
     pub dialled: String,
+    /// Where the phone is that dialled, if the switch says so.
+    pub phone: Option<String>,
     /// The codecs that the new leg offers; empty if unknown.
     pub codecs: Vec<String>,
 }

@@ -65,6 +65,8 @@ pub struct Facts {
     pub party: Party,
     /// The codec that the switch receives from this leg, once there is one, e.g. `PCMU`.
     pub codec: Option<String>,
+    /// Where the phone is, in the switch's own words: it tells the registrations of one device apart.
+    pub phone: Option<String>,
 }
 
 /// What happened to a leg.
@@ -130,6 +132,8 @@ pub struct Leg {
     pub party: Party,
     /// Its codec, once there is one.
     pub codec: Option<String>,
+    /// Where the phone is, once that is known.
+    pub phone: Option<String>,
     /// When it came into its present state: the larger, the newer the call.
     pub since: Sequence,
     /// The leg for which it was called, also after it has been answered.
@@ -164,6 +168,7 @@ impl Leg {
             holds: false,
             party: Party::default(),
             codec: None,
+            phone: None,
             since: sequence,
             originator: None,
             pairing: Pairing::default(),
@@ -180,6 +185,7 @@ impl Leg {
             originator,
             party,
             codec,
+            phone,
         } = facts;
         let first = self.told.is_none();
         let newer = self.told.is_none_or(|told| told < sequence);
@@ -214,6 +220,10 @@ impl Leg {
         }
         if codec.is_some() && codec != self.codec && (newer || self.codec.is_none()) {
             self.codec = codec;
+            learned.changed = true;
+        }
+        if phone.is_some() && phone != self.phone && (newer || self.phone.is_none()) {
+            self.phone = phone;
             learned.changed = true;
         }
         let is_shown = !party.number.is_empty() || !party.name.is_empty();

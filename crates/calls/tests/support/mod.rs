@@ -371,10 +371,7 @@ impl World {
     }
 
     fn begin(&mut self, written: &str, direction: Direction, originator: Option<&str>) {
-        let (name, of) = match written.split_once('=') {
-            Some((name, of)) => (name, Some(device(of))),
-            None => (written, None),
-        };
+        let (name, of, phone) = read(written);
         let id = leg(name);
         let facts = Facts {
             device: of,
@@ -386,6 +383,7 @@ impl World {
                 name: format!("name of {name}"),
             },
             codec: None,
+            phone,
         };
         let new = True {
             facts,
@@ -509,10 +507,7 @@ impl World {
 
     /// The question alone, as when it overtakes the channel's own events.
     pub fn asks_for(&mut self, written: &str, code: &str) {
-        let (name, of) = match written.split_once('=') {
-            Some((name, of)) => (name, Some(device(of))),
-            None => (written, None),
-        };
+        let (name, of, phone) = read(written);
         self.asks += 1;
         let asked = Asked {
             ask: AskId(self.asks),
@@ -520,6 +515,7 @@ impl World {
             new_leg: leg(name),
             device: of,
             dialled: code.into(),
+            phone,
             codecs: vec!["opus".into(), "pcmu".into()],
         };
         self.tell(Input::StarCode(asked));
@@ -631,4 +627,15 @@ fn devices(answer: &Answer) -> String {
         short(device) + &mark
     });
     devices.collect::<Vec<_>>().join(" ")
+}
+
+/// `leg`, `leg=device`, or `leg=device/phone` for one of several registrations of that device.
+fn read(written: &str) -> (&str, Option<DeviceId>, Option<String>) {
+    let Some((name, of)) = written.split_once('=') else {
+        return (written, None, None);
+    };
+    match of.split_once('/') {
+        Some((of, phone)) => (name, Some(device(of)), Some(phone.into())),
+        None => (name, Some(device(of)), None),
+    }
 }
