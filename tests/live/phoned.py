@@ -29,9 +29,9 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--user", required=True)
     parser.add_argument("--domain", required=True, help="what follows the @ of its own address")
-    parser.add_argument("--password", default="")
+    parser.add_argument("--password", default="", help="without one it never registers")
     parser.add_argument("--proxy", required=True, help="host:port that everything is sent to")
-    parser.add_argument("--register", action="store_true")
+    parser.add_argument("--register", action="store_true", help="at once, not only when told to")
     parser.add_argument("--sip-port", type=int, required=True)
     parser.add_argument("--rtp-port", type=int, required=True, help="the first of 90")
     parser.add_argument("--tone", type=int, required=True, help="Hz")
@@ -215,9 +215,18 @@ def op_hold(command):
 
 
 def op_unhold(command):
-    prm = pj.CallOpParam(True)
-    prm.opt.flag = pj.PJSUA_CALL_UNHOLD
-    chosen(command).reinvite(prm)
+    """A re-INVITE of the switch may be under way: then this one has to wait (RFC 3261 section 14.1)."""
+    call = chosen(command)
+    until = time.monotonic() + 3
+    while True:
+        prm = pj.CallOpParam(True)
+        prm.opt.flag = pj.PJSUA_CALL_UNHOLD
+        try:
+            return call.reinvite(prm)
+        except pj.Error:
+            if time.monotonic() > until:
+                raise
+            EP.libHandleEvents(10)
 
 
 def op_dtmf(command):
@@ -288,8 +297,9 @@ def start():
     sip.transportId = EP.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
     sip.proxies.append(f"sip:{ARGS.proxy};lr")
     sip.authCreds.append(pj.AuthCredInfo("digest", "*", ARGS.user, 0, ARGS.password))
-    if ARGS.register:
+    if ARGS.password:
         account_config.regConfig.registrarUri = f"sip:{ARGS.domain}"
+        account_config.regConfig.registerOnAdd = ARGS.register
         account_config.regConfig.timeoutSec = 3600
         account_config.regConfig.retryIntervalSec = account_config.regConfig.firstRetryIntervalSec = 2
     nat = account_config.natConfig
@@ -320,6 +330,8 @@ def serve(line):
     try:
         result = globals()["op_" + command["op"]](command) or {}
         emit(id=command["id"], ok=True, **result)
+    except pj.Error as error:
+        emit(id=command["id"], ok=False, error=error.info())
     except Exception as error:  # whatever it is, the test must hear of it and the phone go on
         emit(id=command["id"], ok=False, error=f"{type(error).__name__}: {error}")
     return True

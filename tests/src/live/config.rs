@@ -146,6 +146,8 @@ fn sofia(ports: Ports) -> String {
         ("context", "default"),
         ("auth-calls", "true"),
         ("manage-presence", "true"),
+        // Several phones may register one number; without it the last one throws the others out.
+        ("multiple-registrations", "contact"),
     ];
     let mut text = String::from("<configuration name=\"sofia.conf\"><profiles>\n");
     let mut profile = |name: &str, domains: &str, port: u16, special: &[(&str, &str)]| {

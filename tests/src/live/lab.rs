@@ -104,6 +104,7 @@ impl Lab {
         }
         lab.switch.start()?;
         lab.register_all()?;
+        lab.warm_up()?;
         if lab.has_controller {
             lab.controller.start()?;
             for (extension, devices) in EXTENSIONS {
@@ -200,6 +201,16 @@ impl Lab {
             self.phones.register(phone, true)?;
         }
         Ok(())
+    }
+
+    /// Makes the switch's first call. At its first presence event ever mod_sofia lets the thread that hands out events
+    /// sleep for half a second (`sofia_presence.c`), which would count as the controller's delay.
+    fn warm_up(&mut self) -> Result<()> {
+        let call = self.dial(Phone::P1001, "7000", Dial::default())?;
+        self.wait_state(call, &[CallState::Talking], Duration::from_secs(5))?;
+        self.hang_up(call)?;
+        self.wait_state(call, &[CallState::Ended], Duration::from_secs(5))
+            .map(drop)
     }
 
     fn wait_no_channels(&mut self) -> Result<()> {

@@ -86,8 +86,8 @@ impl Ports {
         self.base + 1_000 + Self::RTP_SPAN * phone.index() as u16
     }
 
-    /// How many RTP ports a phone has.
-    pub const RTP_SPAN: u16 = 90;
+    /// How many RTP ports a phone has; it goes through them call by call and may end a few behind its 90.
+    pub const RTP_SPAN: u16 = 100;
 
     /// The switch's RTP ports, first and last.
     #[must_use]
