@@ -646,3 +646,46 @@ fn a_call_that_was_transferred_is_found_where_it_is_now() {
         "pull far, moved 1001 to 1002",
     );
 }
+
+#[test]
+fn events_that_are_late_are_overtaken_by_a_question_that_asks_the_switch() {
+    // Seen on a FreeSWITCH that had just been started: its events stood still for half a second at the first call.
+    check(
+        "the first move is over, and its bridge not yet reported",
+        |w| {
+            w.talks("far", "d1=1001");
+            w.dials("n2=1002", "*33");
+            w.hold_back();
+            w.intercepts("n2", "far");
+            w.rereads("1003");
+            w.asks_for("n3=1003", "*33");
+        },
+        "pull far, moved 1001 to 1002, pull far",
+    );
+    check(
+        "the call is over, and its end not yet reported",
+        |w| {
+            w.talks("far", "d1=1001");
+            w.hold_back();
+            w.hangs_up("far");
+            w.hangs_up("d1");
+            w.rereads("1002");
+            w.asks_for("n2=1002", "*33");
+        },
+        "refuse nothing_to_pull",
+    );
+}
+
+#[test]
+fn what_was_read_again_for_a_question_is_no_fault_of_the_link() {
+    let mut w = World::new();
+    w.talks("far", "d1=1001");
+    w.hold_back();
+    w.hangs_up("far");
+    w.hangs_up("d1");
+    w.rereads("1002");
+    for event in w.let_go() {
+        w.event(event);
+    }
+    assert_eq!(w.said(), "");
+}

@@ -181,6 +181,7 @@ impl Controller {
         channel: ChannelId,
     ) -> Result<StarReply, AskError> {
         let caller = self.caller(&switch, &channel).await?;
+        self.reread(&switch, &caller).await?;
         let (reply, answer) = oneshot::channel();
         self.core.put(Message::Star(switch, caller, reply));
         answer.await.map_err(|_| AskError::Ending)
@@ -206,6 +207,25 @@ impl Controller {
             .await
             .map_err(|_| AskError::Ending)?
             .ok_or(AskError::NoExtension)
+    }
+
+    /// Reads the legs again on which the answer depends. Their events may be late: by up to 20 ms always, and by half a second
+    /// at the first call after a start of the switch (sofia_presence.c sleeps in the thread that hands out the events).
+    async fn reread(&self, switch: &SwitchName, caller: &Caller) -> Result<(), AskError> {
+        let (Some(device), Some(commands)) = (caller.device.clone(), self.switches.get(switch))
+        else {
+            return Ok(());
+        };
+        let name = switch.clone();
+        let legs = self
+            .core
+            .view(move |core, _| core.legs_to_ask(&name, &device))
+            .await;
+        let mut legs = legs.ok_or(AskError::Ending)?;
+        legs.retain(|leg| *leg != caller.leg);
+        let (read, absent) = commands.read(legs).await?;
+        self.core.send(Input::Reread(switch.clone(), read, absent));
+        Ok(())
     }
 
     async fn caller(&self, switch: &SwitchName, channel: &ChannelId) -> Result<Caller, AskError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use callhop_calls::core::{Answer, PullOrder};
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId};
+use callhop_calls::tracker::SnapshotLeg;
 use callhop_esl::word::{DialString, HashKey, Uuid36, VarName, VarValue, Word, WordError};
 use callhop_esl::{Api, ApiReply, CommandError, CommandLink, Event};
 use tokio::sync::watch;
@@ -54,6 +55,25 @@ impl Commands {
     pub async fn caller(&self, leg: &ChannelId) -> Result<Option<Caller>, RunError> {
         let dump = dump(&*self.link()?, leg).await?;
         Ok(dump.as_ref().and_then(translate::caller))
+    }
+
+    /// How these legs are now, and which of them the switch does not have any more.
+    ///
+    /// # Errors
+    /// The switch can't be asked.
+    pub async fn read(
+        &self,
+        legs: Vec<ChannelId>,
+    ) -> Result<(Vec<SnapshotLeg>, Vec<ChannelId>), RunError> {
+        let link = self.link()?;
+        let (mut read, mut absent) = (Vec::new(), Vec::new());
+        for leg in legs {
+            match dump(&link, &leg).await? {
+                Some(event) => read.extend(translate::snapshot_leg(&event)),
+                None => absent.push(leg),
+            }
+        }
+        Ok((read, absent))
     }
 
     /// What has to be true on the switch before the new leg's dialplan moves the call: the ringing forks know why they are

@@ -521,6 +521,16 @@ impl World {
         self.tell(Input::StarCode(asked));
     }
 
+    /// Before a star code of that device is answered, the driver reads the legs again on which the answer depends.
+    pub fn rereads(&mut self, of: &str) {
+        let legs = self.core.legs_to_ask(&self.switch, &device(of));
+        let (there, absent): (Vec<_>, Vec<_>) = legs
+            .into_iter()
+            .partition(|id| self.truth().legs.contains_key(id));
+        let read = there.iter().map(|id| self.read(id)).collect();
+        self.tell(Input::Reread(self.switch.clone(), read, absent));
+    }
+
     /// The same, and the move goes well.
     pub fn pulls(&mut self, written: &str, code: &str) {
         self.dials(written, code);
