@@ -184,7 +184,8 @@ def op_dial(command):
     # A user part of a SIP URI escapes what is not allowed in it (RFC 3261 section 25.1).
     number = re.sub(r"[^A-Za-z0-9\-_.!~*'()&=+$,;?/]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), command["number"])
     try:
-        call.makeCall(f"sip:{number}@{ARGS.domain}", prm)
+        # In angle brackets, because a semicolon would begin a parameter of the header To else.
+        call.makeCall(f"<sip:{number}@{ARGS.domain}>", prm)
     except pj.Error:
         CALLS.pop(call.key, None)
         raise
