@@ -23,6 +23,7 @@
 //! **Invariant**: a leg is in at most one move, in whichever role.
 //! **Invariant**: what is written to the routing snapshot of a switch is what [`Core::handle`] would answer to a hunt there.
 
+mod contacts;
 mod input;
 mod moves;
 mod output;
@@ -38,11 +39,15 @@ use crate::routing::{self, Hunt, Policy};
 use crate::star::StarCode;
 use crate::tracker::{Applied, Bond, Change, Corrections, LegEvent, SnapshotLeg, Tracker};
 
+use contacts::Contacts;
 use moves::{Ended, Move, Moves};
 
 pub use input::{AskId, Asked, Input, Now, StoreFailure};
 pub use moves::{BRIDGE_TIMEOUT, RINGING_TIMEOUT};
 pub use output::{Answer, MoveEnd, MoveId, MoveReport, Output, PullOrder, Refusal};
+
+/// How many outputs the queue keeps room for while it is empty.
+const QUEUE: usize = 1024;
 
 /// A switch as the core knows it.
 #[derive(Debug, Default)]
@@ -50,9 +55,7 @@ pub struct Switch {
     tracker: Tracker,
     fresh: bool,
     moves: Moves,
-    contacts: HashMap<DeviceId, Vec<String>>,
-    /// Whether all registrations have been told since the start.
-    registrations_known: bool,
+    contacts: Contacts,
     /// What has been written to its routing snapshot: a hash of each answer, see [`publish`].
     published: HashMap<ExtensionId, u64>,
     late_events: u64,
@@ -74,12 +77,7 @@ impl Switch {
     /// The contacts of a device, none if it is not registered.
     #[must_use]
     pub fn contacts(&self, device: &DeviceId) -> &[String] {
-        self.contacts.get(device).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether a device can be reached; what is not known yet is not held against it.
-    fn is_registered(&self, device: &DeviceId) -> bool {
-        !self.registrations_known || self.contacts.contains_key(device)
+        self.contacts.of(device)
     }
 
     /// How many events came about legs that had been reported gone before.
@@ -169,7 +167,12 @@ impl Core {
 
     /// What is wanted next; `None` when there is nothing more for now.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() && self.outputs.capacity() > QUEUE {
+            // A switch that was read whole has filled it.
+            self.outputs.shrink_to(QUEUE);
+        }
+        output
     }
 
     /// When [`Input::Timer`] is due, as time since the start of the program: When the bridge of a move has not come, or
@@ -336,21 +339,15 @@ impl Core {
         if switch.contacts(&device) == contacts {
             return;
         }
-        if contacts.is_empty() {
-            switch.contacts.remove(&device);
-        } else {
-            switch.contacts.insert(device.clone(), contacts);
-        }
+        switch.contacts.set(&device, contacts, &self.directory);
         self.publish_device(name, &device);
     }
 
-    fn handle_registrations(&mut self, name: &SwitchName, mut all: HashMap<DeviceId, Vec<String>>) {
-        all.retain(|_, contacts| !contacts.is_empty());
+    fn handle_registrations(&mut self, name: &SwitchName, all: HashMap<DeviceId, Vec<String>>) {
         let Some(switch) = self.switches.get_mut(name) else {
             return;
         };
-        switch.contacts = all;
-        switch.registrations_known = true;
+        switch.contacts.replace(all, &self.directory);
         self.publish_all(name);
     }
 
@@ -518,7 +515,7 @@ impl Core {
             extension,
             self.now.unix,
             unregistered,
-            |device| switch.is_registered(device),
+            |device| switch.contacts.is_registered(device),
         )
     }
 

@@ -204,6 +204,13 @@ impl Directory {
         tenant.extensions.get(tenant.owners.get(&device.number)?)
     }
 
+    /// The directory's own text of a device's number: to keep that one needs no memory.
+    pub(crate) fn number_of(&self, device: &DeviceId) -> Option<&Number> {
+        let tenant = self.domains.get(&device.domain)?;
+        let (number, _) = tenant.owners.get_key_value(&device.number)?;
+        Some(number)
+    }
+
     /// These extensions, and all whose routes lead to one of them, in force or not, over one another or not.
     #[must_use]
     pub fn leading_to(&self, ids: impl IntoIterator<Item = ExtensionId>) -> BTreeSet<ExtensionId> {

@@ -19,7 +19,6 @@
 mod leg;
 mod pairing;
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
@@ -224,19 +223,20 @@ impl Tracker {
 
     /// Makes sure that the leg is there. Whether it was not.
     fn name(&mut self, id: &ChannelId, sequence: Sequence) -> bool {
-        let Entry::Vacant(vacant) = self.legs.entry(id.clone()) else {
+        if self.legs.contains_key(id) {
             return false;
-        };
-        vacant.insert(Box::new(Leg::named(sequence)));
+        }
+        self.legs
+            .insert(id.clone(), Box::new(Leg::named(sequence)));
         // Those that ring for it may have been heard of first.
         self.refresh_forks(id);
         true
     }
 
     fn learn(&mut self, id: &ChannelId, facts: Facts, sequence: Sequence) -> bool {
-        let is_new = self.name(id, sequence);
         let Some(leg) = self.legs.get_mut(id) else {
-            return is_new;
+            self.name(id, sequence);
+            return self.learn(id, facts, sequence);
         };
         let learned = leg.learn(facts, sequence);
         if let Some(former) = learned.device_was {
@@ -247,8 +247,7 @@ impl Tracker {
             list(&mut self.called_for, leg.originator.clone(), id);
             unlist(&mut self.called_for, former.as_ref(), id);
         }
-        let rebound = learned.ringing && self.refresh(id);
-        is_new | learned.changed | rebound
+        learned.changed | (learned.ringing && self.refresh(id))
     }
 
     fn remove(&mut self, id: &ChannelId, now: Duration) -> Applied {

@@ -63,7 +63,7 @@ impl Core {
         let Some(switch) = self
             .switches
             .get(name)
-            .filter(|switch| switch.fresh && switch.registrations_known)
+            .filter(|switch| switch.fresh && switch.contacts.is_complete())
         else {
             return;
         };
