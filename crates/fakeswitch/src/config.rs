@@ -43,6 +43,9 @@ pub struct Config {
     pub answer_timeout: Duration,
     /// Time between two HEARTBEAT events.
     pub heartbeat: Duration,
+    /// How far the tables of `show` lag behind the calls: new channels are not in them yet, ended ones still are. 187 ms
+    /// was seen on a real switch (facts page, section 4).
+    pub table_lag: Duration,
     /// Whether the inbound extension goes on to voicemail when every device refused (`continue_on_fail`).
     pub continue_on_fail: bool,
     /// Replies that replace or add to the built-in API, keyed by the whole command (`xml_locate dialplan`).
@@ -96,6 +99,7 @@ impl Default for Config {
             bridge_step: Duration::from_millis(5),
             answer_timeout: Duration::from_secs(180),
             heartbeat: Duration::from_secs(20),
+            table_lag: Duration::ZERO,
             continue_on_fail: true,
             canned: BTreeMap::new(),
             modules: strings(&[

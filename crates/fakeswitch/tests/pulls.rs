@@ -407,5 +407,13 @@ async fn the_far_ends_display() {
         site.mobile.dial("*33").await.unwrap();
         let talks = site.customer.wait_until(|p| p.talks_to("1002"), SOON);
         assert_eq!(talks.await.unwrap().calls[0].display, shown);
+        // The new device shows the far end, and so does the next one.
+        for phone in [&site.mobile, &site.tablet] {
+            if phone.view().await.unwrap().is_idle() {
+                phone.dial("*33").await.unwrap();
+            }
+            let talks = phone.wait_until(|p| p.talks_to("901"), SOON);
+            assert_eq!(talks.await.unwrap().calls[0].display, "901");
+        }
     }
 }

@@ -173,6 +173,26 @@ async fn tables() {
     );
 }
 
+/// The table of channels comes late, the channels themselves do not.
+#[tokio::test]
+async fn a_table_that_lags() {
+    let config = Config {
+        table_lag: Duration::from_secs(3600),
+        ..Config::default()
+    };
+    let site = Site::start(config).await;
+    let mut link = Link::connect(site.switch.esl_addr()).await;
+    let channel = site.desk.dial("7000").await.unwrap();
+    assert_eq!(
+        link.api("show channels as json").await,
+        "{\"row_count\": 0}\n"
+    );
+    assert_eq!(link.api(&format!("uuid_exists {channel}")).await, "true");
+    site.desk.hangup().await.unwrap();
+    assert!(link.api("show channels as json").await.contains(&channel));
+    assert_eq!(link.api(&format!("uuid_exists {channel}")).await, "false");
+}
+
 #[tokio::test]
 async fn variables_and_killing() {
     let site = Site::start(Config::default()).await;

@@ -107,17 +107,27 @@ impl World {
         "+OK\n".to_owned()
     }
 
-    fn show(&self, rest: &str) -> String {
+    fn show(&mut self, rest: &str) -> String {
         match rest {
-            "channels as json" => rows(self.channels_in_order().into_iter().map(|c| self.row(c))),
+            "channels as json" => self.show_channels(),
             "registrations as json" => rows(self.registration_rows().into_iter()),
             "channels count" => format!("\n{} total.\n", self.channels.len()),
             _ => "-USAGE: channels [count] [as json]|registrations as json\n".to_owned(),
         }
     }
 
+    /// The table of channels, as late as the configuration says.
+    fn show_channels(&mut self) -> String {
+        let lag = self.config.table_lag;
+        self.gone.retain(|(at, _)| at.elapsed() < lag);
+        let ghosts = self.gone.iter().map(|(_, row)| row.clone());
+        let live = self.channels_in_order().into_iter();
+        let live = live.filter(|c| c.began.elapsed() >= lag);
+        rows(ghosts.chain(live.map(|c| self.row(c))))
+    }
+
     /// A row of `show channels`, with the real one's columns.
-    fn row(&self, channel: &Channel) -> serde_json::Value {
+    pub(super) fn row(&self, channel: &Channel) -> serde_json::Value {
         let profile = &channel.profile;
         let created = profile.created.unwrap_or(UNIX_EPOCH);
         let epoch = created.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);

@@ -225,7 +225,7 @@ impl World {
             peer = self.unbridge(uuid);
         }
         self.emit_about("CHANNEL_DESTROY", uuid);
-        self.channels.remove(uuid);
+        self.remove(uuid);
         if let Some(peer) = peer {
             self.left_alone(&peer, runs);
         }

@@ -52,6 +52,7 @@ impl World {
             generation: 0,
             peer: None,
             runs_bridge: false,
+            called_side: false,
             queued: false,
             answered: false,
             early_media: false,
@@ -73,6 +74,9 @@ impl World {
             .set("channel_name", channel.profile.channel_name.clone());
         channel.profile.created = Some(SystemTime::now());
         self.channels.insert(uuid.clone(), channel);
+        if let Some(party) = self.parties.get_mut(party) {
+            party.legs.push(uuid.clone());
+        }
         self.dirty.push(uuid.clone());
         uuid
     }

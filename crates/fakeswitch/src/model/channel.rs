@@ -255,6 +255,8 @@ pub(crate) struct Channel {
     pub(crate) peer: Option<Uuid>,
     /// Runs the bridge: is `Bridge-A`, and its dialplan decides what comes after.
     pub(crate) runs_bridge: bool,
+    /// Has been intercepted as a caller: from then on it counts as the called side (CF_BLEG), and its callee is itself.
+    pub(crate) called_side: bool,
     /// Waits in a queue: hears music where others hear ringback.
     pub(crate) queued: bool,
     pub(crate) answered: bool,

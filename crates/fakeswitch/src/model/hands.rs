@@ -74,10 +74,9 @@ impl World {
         newest: bool,
         fits: impl Fn(&Channel) -> bool,
     ) -> Result<Uuid, PhoneError> {
-        let list = self.channels_in_order();
-        let mut found = list
-            .into_iter()
-            .filter(|c| c.party == id && !c.is_gone() && fits(c))
+        let mut found = self
+            .channels_of(id)
+            .filter(|c| fits(c))
             .filter(|c| call.as_deref().is_none_or(|call| *c.uuid == *call));
         let found = if newest {
             found.next_back()

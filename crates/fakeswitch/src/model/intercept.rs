@@ -92,7 +92,7 @@ impl World {
             return;
         };
         let (puller, pulled) = (puller.clone(), pulled.clone());
-        let callee = if pulled.inbound {
+        let callee = if pulled.inbound && !pulled.called_side {
             let profile = &pulled.profile;
             (profile.caller_name.clone(), profile.caller_number.clone())
         } else {
@@ -110,6 +110,7 @@ impl World {
             set_bond(channel, &pulled);
         });
         self.change(far, |channel| {
+            channel.called_side = channel.inbound;
             channel.profile.callee = Some(callee);
             channel
                 .profile

@@ -17,7 +17,7 @@ mod task;
 mod views;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::{Duration, SystemTime},
 };
 
@@ -114,6 +114,8 @@ pub(crate) struct World {
     sessions: u64,
     channels: HashMap<Uuid, Channel>,
     parties: Vec<Party>,
+    /// Rows of ended channels that the lagging table of `show` still has, with the time of their end.
+    gone: VecDeque<(std::time::Instant, serde_json::Value)>,
     hash: BTreeMap<(String, String), String>,
     links: BTreeMap<LinkId, Link>,
     timers: BTreeMap<(Instant, u64), Timer>,
@@ -138,6 +140,7 @@ impl World {
             sessions: 0,
             channels: HashMap::new(),
             parties: Vec::new(),
+            gone: VecDeque::new(),
             hash: BTreeMap::new(),
             links: BTreeMap::new(),
             timers: BTreeMap::new(),
@@ -179,6 +182,29 @@ impl World {
             change(channel);
             self.dirty.push(uuid.clone());
         }
+    }
+
+    /// Takes a channel out of everything.
+    fn remove(&mut self, uuid: &Uuid) {
+        let Some(channel) = self.channels.remove(uuid) else {
+            return;
+        };
+        if let Some(party) = self.parties.get_mut(channel.party) {
+            party.legs.retain(|leg| leg != uuid);
+        }
+        if !self.config.table_lag.is_zero() {
+            let row = self.row(&channel);
+            self.gone.push_back((std::time::Instant::now(), row));
+        }
+    }
+
+    /// The live channels of a phone, oldest first.
+    fn channels_of(&self, party: usize) -> impl DoubleEndedIterator<Item = &Channel> {
+        let legs = self.parties.get(party).map(|p| p.legs.as_slice());
+        let channels = legs.unwrap_or_default().iter();
+        channels
+            .filter_map(|leg| self.channels.get(leg))
+            .filter(|channel| !channel.is_gone())
     }
 
     /// Channels in the order of their creation.

@@ -28,6 +28,8 @@ pub(crate) struct Party {
     pub(crate) since: SystemTime,
     pub(crate) ring_mode: RingMode,
     pub(crate) ended: Vec<EndedCall>,
+    /// Its live channels, oldest first.
+    pub(crate) legs: Vec<Uuid>,
 }
 
 /// A registration's contact, without the profile.
@@ -111,6 +113,7 @@ impl World {
             since: SystemTime::now(),
             ring_mode: RingMode::default(),
             ended: Vec::new(),
+            legs: Vec::new(),
         });
         self.set_registered(id, true, "sofia::register");
         (id, label)
@@ -207,13 +210,14 @@ impl World {
         for uuid in gone {
             // No event: the switch is gone. The phones notice in their own way.
             self.end_for_phone(&uuid, "NETWORK_OUT_OF_ORDER", super::calls::By::Switch);
-            self.channels.remove(&uuid);
+            self.remove(&uuid);
         }
         if registrations == Registrations::Lose {
             for party in &mut self.parties {
                 party.registered = false;
             }
         }
+        self.gone.clear();
         self.bridges.clear();
         self.hash.clear();
         self.timers

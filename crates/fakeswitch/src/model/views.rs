@@ -162,9 +162,7 @@ impl World {
     }
 
     fn phone_view(&self, id: usize) -> PhoneView {
-        let calls = self.channels_in_order().into_iter();
-        let calls = calls.filter(|c| c.party == id && !c.is_gone());
-        let calls = calls.map(|channel| CallView {
+        let calls = self.channels_of(id).map(|channel| CallView {
             channel: channel.uuid.to_string(),
             state: match (channel.answered, channel.inbound) {
                 (true, _) => CallState::Answered,
