@@ -12,6 +12,7 @@ pub mod cast;
 pub mod controller;
 pub mod faults;
 pub mod live;
+pub mod program;
 pub mod report;
 pub mod site;
 pub mod stage;

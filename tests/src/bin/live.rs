@@ -7,17 +7,17 @@
 
 use std::{
     env,
-    path::PathBuf,
-    process::{Command, ExitCode},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use callhop_tests::{
     live::{
         lab::{Lab, Needs},
         load, switch,
     },
+    program,
     report::Ledger,
     site::Site,
     stage::Stage,
@@ -60,11 +60,11 @@ fn run() -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(NOT_RUN));
     };
-    let target = target()?;
+    let target = program::target()?;
     let callhop = if has("--bare") {
         None
     } else {
-        Some(callhop(&target)?)
+        Some(program::callhop(&target)?)
     };
     let mut lab = Lab::start(&Needs {
         freeswitch,
@@ -114,45 +114,4 @@ fn run() -> Result<ExitCode> {
 fn play(lab: &mut Lab, ledger: &mut Ledger, story: Story) -> Result<()> {
     lab.reset().context("before the story")?;
     (story.play)(&mut Stage { site: lab, ledger })
-}
-
-/// Cargo's target folder: where this program lies, two levels up.
-fn target() -> Result<PathBuf> {
-    let own = env::current_exe()?;
-    own.ancestors()
-        .nth(2)
-        .map(PathBuf::from)
-        .context("a program in target/<profile>/")
-}
-
-/// The controller's program: `CALLHOP_BIN`, or built now, in the profile of this program.
-fn callhop(target: &std::path::Path) -> Result<PathBuf> {
-    if let Some(named) = env::var_os("CALLHOP_BIN") {
-        return Ok(named.into());
-    }
-    let profile = env::current_exe()?
-        .parent()
-        .and_then(|dir| dir.file_name())
-        .map(|name| name.to_owned());
-    let profile = profile.context("a program in target/<profile>/")?;
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "callhop",
-            "--bin",
-            "callhop",
-            "--target-dir",
-        ])
-        .arg(target);
-    if profile == "release" {
-        cargo.arg("--release");
-    }
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    if !cargo.status()?.success() {
-        bail!("callhop does not build");
-    }
-    Ok(target.join(profile).join("callhop"))
 }

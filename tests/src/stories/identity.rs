@@ -12,8 +12,7 @@ use crate::{
 /// The stories of this file.
 pub const STORIES: &[Story] = &[
     Story::new("identity/two_domains_pull", two_domains_pull),
-    Story::new("identity/two_domains_route", two_domains_route)
-        .not_on_fake("its calls from outside reach one domain only"),
+    Story::new("identity/two_domains_route", two_domains_route),
     Story::new(
         "identity/extension_with_the_number_of_a_device",
         same_number,

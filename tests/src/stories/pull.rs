@@ -7,7 +7,7 @@ use crate::{
     cast::Phone,
     live::config::NATIVE_INTERCEPT,
     report::Measure,
-    site::{CallState, Kind, Sound},
+    site::{CallState, Sound},
     stage::{Direction, SOON, Stage, Talk},
 };
 
@@ -22,12 +22,10 @@ pub const STORIES: &[Story] = &[
     Story::new("pull/far_end_hangs_up_at_the_same_moment", far_end_hangs_up),
     Story::new("pull/one_number_on_two_phones", two_phones),
     Story::new("pull/newest_of_two_calls", newest),
-    Story::new("pull/after_a_blind_transfer", blind_transfer)
-        .not_on_fake("its phones do not transfer"),
-    Story::new("pull/after_an_attended_transfer", attended_transfer)
-        .not_on_fake("its phones do not transfer"),
+    Story::new("pull/after_a_blind_transfer", blind_transfer),
+    Story::new("pull/after_an_attended_transfer", attended_transfer),
     Story::new("pull/from_a_ring_group", ring_group),
-    Story::new("pull/from_a_queue", queue).not_on_fake("it has no queue"),
+    Story::new("pull/from_a_queue", queue),
     Story::new("pull/between_two_extensions_of_the_site", internal),
     Story::new("pull/the_display_shows_the_far_end", display),
 ];
@@ -40,8 +38,7 @@ fn twenty_moves(stage: &mut Stage<'_>) -> Result<()> {
         let mut talk = stage.talk(direction, Phone::P1001)?;
         for turn in 0..60 {
             let new = [Phone::P1002, Phone::P1001][turn % 2];
-            // The fake switch has no number for a plain intercept, and no gap to compare with.
-            let native = turn >= 20 && turn % 4 >= 2 && stage.site.kind() == Kind::Real;
+            let native = turn >= 20 && turn % 4 >= 2;
             let (number, gap, time) = if native {
                 let number = format!("{NATIVE_INTERCEPT}{}", stage.site.channel_of(talk.far)?);
                 (number, Measure::NativeGap, Measure::NativeTime)

@@ -1,0 +1,59 @@
+//! Where the program under test comes from.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The name of the folder in the target folder in which this very program was built: `debug` or `release`.
+fn profile() -> Result<(PathBuf, String)> {
+    let own = env::current_exe()?;
+    let mut dir = own.parent().context("a program in a folder")?;
+    if dir.ends_with("deps") {
+        // Where tests lie.
+        dir = dir.parent().context("target/<profile>/deps")?;
+    }
+    let name = dir.file_name().context("target/<profile>")?;
+    let target = dir.parent().context("target/<profile>")?;
+    Ok((target.to_owned(), name.to_string_lossy().into_owned()))
+}
+
+/// Cargo's target folder.
+///
+/// # Errors
+/// When this program does not lie in one.
+pub fn target() -> Result<PathBuf> {
+    Ok(profile()?.0)
+}
+
+/// The controller: `CALLHOP_BIN`, or built now, in the profile in which this program was built.
+///
+/// # Errors
+/// When it does not build; the compiler has said why.
+pub fn callhop(target: &Path) -> Result<PathBuf> {
+    if let Some(named) = env::var_os("CALLHOP_BIN") {
+        return Ok(named.into());
+    }
+    let (_, profile) = profile()?;
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "build",
+        "--quiet",
+        "--package",
+        "callhop",
+        "--bin",
+        "callhop",
+    ]);
+    cargo.arg("--target-dir").arg(target);
+    if profile == "release" {
+        cargo.arg("--release");
+    }
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    if !cargo.status()?.success() {
+        bail!("callhop does not build");
+    }
+    Ok(target.join(profile).join("callhop"))
+}
