@@ -170,12 +170,14 @@ fn step_text(step: &Value) -> String {
 }
 
 fn print_device(device: &Value) {
-    let rings = if device["rings"] == true {
-        "rings"
-    } else {
-        "does not ring"
+    // A device can be chosen and still be silent, so both are told.
+    let contacts = list(device, "contacts").count();
+    let rings = match (device["rings"] == true, contacts > 0) {
+        (true, true) => "rings",
+        (true, false) => "would ring",
+        (false, _) => "is not asked to ring",
     };
-    let contacts = match list(device, "contacts").count() {
+    let contacts = match contacts {
         0 => "not registered".to_owned(),
         1 => "registered".to_owned(),
         several => format!("registered {several} times"),
