@@ -487,7 +487,7 @@ fn live(steps: &[Step]) -> Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_order_of_events_does_not_matter_only_their_numbers_do(steps in steps(), fates in fates(false)) {

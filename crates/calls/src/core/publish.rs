@@ -22,14 +22,17 @@ impl Core {
             return;
         };
         let before = std::mem::take(&mut switch.published);
-        // Removed while the switch could not be told.
+        self.publish_all(name);
+        let Some(switch) = self.switches.get(name) else {
+            return;
+        };
+        // What has ended while the switch could not be told.
         for (id, _) in before {
-            if self.directory.extension(&id).is_none() {
+            if !switch.published.contains_key(&id) {
                 self.outputs
                     .push_back(Output::Publish(name.clone(), id, None));
             }
         }
-        self.publish_all(name);
     }
 
     /// Publishes what has changed for any extension, on one switch.

@@ -611,6 +611,29 @@ impl World {
         ids.collect::<Vec<_>>().join(" ")
     }
 
+    /// The whole routing snapshot of a switch.
+    pub fn hash_of(&self, switch: &SwitchName) -> &BTreeMap<ExtensionId, Vec<DeviceId>> {
+        &self.switches[switch].hash
+    }
+
+    /// The legs that are truly there.
+    pub fn legs(&self) -> Vec<String> {
+        let truth = &self.switches[&self.switch];
+        truth.legs.keys().map(ToString::to_string).collect()
+    }
+
+    /// For whom a leg truly rings.
+    pub fn rings_for(&self, name: &str) -> Option<String> {
+        let truth = &self.switches[&self.switch];
+        let fork = truth.legs.get(&leg(name))?;
+        let originator = fork.facts.originator.as_ref()?;
+        let free = |leg: &True| leg.peer.is_none();
+        (fork.facts.progress < Progress::Answered
+            && free(fork)
+            && truth.legs.get(originator).is_some_and(free))
+        .then(|| originator.to_string())
+    }
+
     /// With whom the tracker shows the leg, and for whom it rings.
     pub fn bond(&self, name: &str) -> String {
         let tracker = self.core.switch(&self.switch).unwrap().tracker();
