@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode};
 
 const UNSAFE: &AsciiSet = &CONTROLS
@@ -40,7 +41,7 @@ pub fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
 /// As [`decode`], as text. Octets that are no UTF-8 become U+FFFD: a caller's name may be in any coding, and one that
 /// can't be shown must not cost us the event.
 pub fn decode_text(raw: &[u8]) -> Cow<'_, str> {
-    if !raw.contains(&b'%')
+    if memchr(b'%', raw).is_none()
         && let Ok(text) = std::str::from_utf8(raw)
     {
         return Cow::Borrowed(text);

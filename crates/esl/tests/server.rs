@@ -247,7 +247,7 @@ async fn who_is_no_session() {
         vec![send(
             "Content-Type: command/reply\nContent-Length: 900000000000\n\n",
         )],
-        "a frame of at least 900000000060 octets, and the limit is 20000",
+        "a frame of at least 900000000058 octets, and the limit is 20000",
     )
     .await;
     check(

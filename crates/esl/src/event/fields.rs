@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr;
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
 
 use super::{Event, lines, text, trim, value_of};
 
@@ -41,6 +41,8 @@ enum Way<const N: usize> {
     Search {
         /// For "\n" name ":".
         finders: Vec<Finder<'static>>,
+        /// For the end of the headers.
+        blank: Finder<'static>,
     },
     Walk {
         /// For each octet: which names begin with it, one bit for each.
@@ -73,13 +75,18 @@ impl<const N: usize> FieldSet<N> {
     pub fn scan<'e>(&self, event: &'e Event) -> Fields<'e, N> {
         let payload: &[u8] = event.payload();
         let values = match &self.way {
-            Way::Search { finders } => self.search(payload, finders),
+            Way::Search { finders, blank } => self.search(payload, finders, blank),
             Way::Walk { by_first, by_deep } => self.walk(payload, by_first, by_deep),
         };
         Fields { values }
     }
 
-    fn search<'e>(&self, payload: &'e [u8], finders: &[Finder<'static>]) -> [Option<&'e [u8]>; N] {
+    fn search<'e>(
+        &self,
+        payload: &'e [u8],
+        finders: &[Finder<'static>],
+        blank: &Finder<'static>,
+    ) -> [Option<&'e [u8]>; N] {
         let mut values = [None; N];
         let mut last = 0;
         if payload.first().is_none_or(|first| *first == b'\n') {
@@ -96,9 +103,9 @@ impl<const N: usize> FieldSet<N> {
             }
         }
         // Behind a blank line comes the body, and whatever looks like a header there is none.
-        match memmem::find(&payload[..=last], b"\n\n") {
+        match blank.find(&payload[..=last]) {
             None => values,
-            Some(end) => self.search(&payload[..end], finders),
+            Some(end) => self.search(&payload[..end], finders, blank),
         }
     }
 
@@ -139,7 +146,10 @@ impl<const N: usize> Way<N> {
             .iter()
             .map(|name| Finder::new(&format!("\n{name}:")).into_owned())
             .collect();
-        Self::Search { finders }
+        Self::Search {
+            finders,
+            blank: Finder::new(b"\n\n"),
+        }
     }
 
     fn walk(names: &[&'static str; N]) -> Self {
