@@ -17,7 +17,8 @@ use support::{Step, authenticated, peer, reply};
 
 const EVENTS: usize = 1000;
 
-/// Name, headers and body of each event, by each of the two.
+/// Name, headers and body of an event. The other library spells some names in its own way (`from` becomes `From`), so they are
+/// compared in small letters.
 type Read = (String, BTreeMap<String, String>, Option<String>);
 
 async fn ours() -> Vec<Read> {
@@ -49,7 +50,7 @@ async fn ours() -> Vec<Read> {
         let mut headers = BTreeMap::new();
         for (name, value) in event.headers() {
             headers
-                .entry(name.into_owned())
+                .entry(name.to_ascii_lowercase())
                 .or_insert(value.into_owned());
         }
         let body = event
@@ -87,7 +88,7 @@ async fn theirs() -> Vec<Read> {
         let headers = event
             .headers()
             .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
             .collect();
         let name = event
             .header_str("Event-Name")

@@ -42,7 +42,7 @@ enum Way<const N: usize> {
         /// For "\n" name ":".
         finders: Vec<Finder<'static>>,
         /// For the end of the headers.
-        blank: Finder<'static>,
+        blank: Box<Finder<'static>>,
     },
     Walk {
         /// For each octet: which names begin with it, one bit for each.
@@ -148,7 +148,7 @@ impl<const N: usize> Way<N> {
             .collect();
         Self::Search {
             finders,
-            blank: Finder::new(b"\n\n"),
+            blank: Box::new(Finder::new(b"\n\n")),
         }
     }
 
