@@ -165,9 +165,11 @@ impl Tracker {
     /// a leg was read are applied afterwards as usual; older ones find a larger number and change nothing.
     ///
     /// A leg that was read alone may be bridged by an event that is a little older than the reading: FreeSWITCH reports a
-    /// bridge just before it notes it at the two channels (switch_ivr_bridge.c, `switch_ivr_multi_threaded_bridge`).
-    pub fn resync(&mut self, snapshot: Vec<SnapshotLeg>) {
+    /// bridge just before it notes it at the two channels (switch_ivr_bridge.c, `switch_ivr_multi_threaded_bridge`). So a
+    /// reading can end a bridge that is known, and never one that is still to be reported.
+    pub fn resync(&mut self, mut snapshot: Vec<SnapshotLeg>) {
         let before = std::mem::take(self);
+        snapshot.sort_by_key(|leg| leg.sequence);
         for leg in &snapshot {
             self.tell(leg);
         }
@@ -185,16 +187,16 @@ impl Tracker {
         }
     }
 
-    /// Corrects the tracker by what the switch shows, as each minute: `read` are the legs that differed and were read
-    /// again after a while, `absent` those that the tracker had and the switch, asked for each by its name afterwards, has
-    /// not.
+    /// Corrects the tracker by what the switch shows: `read` are legs that were read again, `absent` those that the tracker
+    /// had and the switch, asked for each by its name afterwards, has not. Events may be on their way meanwhile.
     pub fn reconcile(
         &mut self,
-        read: Vec<SnapshotLeg>,
+        mut read: Vec<SnapshotLeg>,
         absent: &[ChannelId],
         now: Duration,
     ) -> Corrections {
         let mut corrections = Corrections::default();
+        read.sort_by_key(|leg| leg.sequence);
         for id in absent {
             if self.legs.contains_key(id) {
                 corrections.ghosts += 1;
@@ -208,10 +210,7 @@ impl Tracker {
             let peer = |tracker: &Self| tracker.leg(&leg.leg).map(|known| known.peer().cloned());
             let before = peer(self);
             self.tell(leg);
-            match leg.talks_to {
-                Some(_) => self.bind(leg),
-                None => self.read_alone(&leg.leg, leg.sequence),
-            }
+            self.bind(leg);
             if before.is_none() {
                 corrections.missing += 1;
             } else if before != peer(self) {
@@ -226,8 +225,7 @@ impl Tracker {
         if self.legs.contains_key(id) {
             return false;
         }
-        self.legs
-            .insert(id.clone(), Box::new(Leg::named(sequence)));
+        self.legs.insert(id.clone(), Box::new(Leg::named(sequence)));
         // Those that ring for it may have been heard of first.
         self.refresh_forks(id);
         true
@@ -359,16 +357,14 @@ impl Tracker {
         if let Some(peer) = &read.talks_to {
             // A peer that is not there has gone between the two readings, or its own events are still to come.
             self.pair(&read.leg, peer, read.sequence);
+            return;
         }
-    }
-
-    fn read_alone(&mut self, id: &ChannelId, sequence: Sequence) {
-        let Some(leg) = self.legs.get_mut(id) else {
+        let Some(leg) = self.legs.get_mut(&read.leg) else {
             return;
         };
         let former = leg.peer().cloned();
-        leg.pairing.read_alone(sequence);
-        self.refresh(id);
+        leg.pairing.read_alone(read.sequence);
+        self.refresh(&read.leg);
         if let Some(former) = former {
             self.refresh(&former);
         }

@@ -566,6 +566,45 @@ proptest! {
     }
 
     #[test]
+    fn a_reading_while_events_are_on_their_way_loses_none(
+        before in steps(),
+        afterwards in steps(),
+        fates in fates(false),
+        arrived in any::<prop::sample::Index>(),
+        backwards in any::<bool>(),
+    ) {
+        let mut model = live(&before);
+        let on_the_way = on_the_way(&model.events, &fates);
+        let (now, later) = on_the_way.split_at(arrived.index(on_the_way.len() + 1));
+        let mut tracker = Tracker::default();
+        deliver(&mut tracker, now)?;
+        let absent: Vec<_> = tracker.legs().map(|(id, _)| id.clone()).filter(|id| !model.legs.contains_key(id)).collect();
+        let last = model.events.last().cloned();
+        let mut read = model.read_all();
+        // The bridge has been made and is neither noted at the legs nor reported yet.
+        if let Some(LegEvent { leg, change: Change::Bridged(peer), sequence, .. }) = last
+            && now.iter().all(|event| event.sequence != sequence)
+        {
+            for noted in read.iter_mut().filter(|read| [&leg, &peer].contains(&&read.leg)) {
+                noted.talks_to = None;
+            }
+        }
+        if backwards {
+            read.reverse();
+        }
+        tracker.reconcile(read, &absent, NOW);
+        consistent(&tracker)?;
+        deliver(&mut tracker, later)?;
+        model.compare(&tracker)?;
+        let told = model.events.len();
+        for step in &afterwards {
+            model.run(step);
+        }
+        deliver(&mut tracker, &model.events[told..])?;
+        model.compare(&tracker)?;
+    }
+
+    #[test]
     fn a_reconcile_after_a_quiet_time_has_nothing_to_correct(steps in steps(), fates in fates(false)) {
         let mut model = live(&steps);
         let mut tracker = Tracker::default();

@@ -12,7 +12,7 @@ use crate::id::ChannelId;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Pairing {
     peer: Option<ChannelId>,
-    /// The number of the newest bridge, or of the reading that found none.
+    /// The number of the newest bridge.
     set: Sequence,
     /// Ends of bridges that are newer than `set`: a bridge of that pair, should it be reported late, is over already.
     ended: Vec<(ChannelId, Sequence)>,
@@ -59,10 +59,11 @@ impl Pairing {
         }
     }
 
-    /// The leg was read, and talked to nobody.
+    /// The leg was read, and talked to nobody: what is known of an older bridge is over. One that is not known yet may
+    /// have begun at this moment, so its report will count.
     pub(super) fn read_alone(&mut self, sequence: Sequence) {
         if sequence > self.set {
-            self.put(None, sequence);
+            self.peer = None;
         }
     }
 
