@@ -192,6 +192,22 @@ impl Controller {
         }
     }
 
+    /// Waits until it says that it is not ready.
+    ///
+    /// # Errors
+    /// When it goes on to say that it is.
+    pub fn wait_not_ready(&self, within: Duration) -> Result<()> {
+        let until = Instant::now() + within;
+        while self.get("/readyz").is_ok_and(|(code, _)| code == 200) {
+            if Instant::now() > until {
+                bail!("callhop still says that it is ready");
+            }
+            // As above: it has to be asked for.
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     /// Asks for a page; the status code and the body.
     ///
     /// # Errors
@@ -292,6 +308,17 @@ impl Controller {
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// The end of its log, marked as such, for the report of a story that failed.
+    #[must_use]
+    pub fn last_words(&self) -> String {
+        let tail = self.log_tail(6);
+        let lines: Vec<String> = tail
+            .lines()
+            .map(|line| format!("     callhop: {line}"))
+            .collect();
+        lines.join("\n")
     }
 
     /// The last lines of its log.

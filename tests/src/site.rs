@@ -320,11 +320,11 @@ pub trait Site {
     /// When that fails.
     fn network(&mut self, up: bool) -> Result<()>;
 
-    /// Ends the switch as a crash would, and starts it again; phones register anew.
+    /// Ends the switch as a crash would, or starts it again; phones register anew then.
     ///
     /// # Errors
     /// When it does not come back.
-    fn restart_switch(&mut self) -> Result<()>;
+    fn switch(&mut self, up: bool) -> Result<()>;
 
     /// Asks the switch on its command line; the answer without its last line feed.
     ///

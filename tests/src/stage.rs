@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     cast::Phone,
+    live::ear::told,
     report::{Ledger, Measure},
     site::{Call, CallReport, CallState, Dial, HandOver, Kind, Moment, OnRing, Site, Sound},
 };
@@ -183,6 +184,14 @@ impl Stage<'_> {
         self.site.wait_hears(far, Sound::Voice(new), since, SOON)?;
         self.site.wait_hears(new, Sound::Voice(far), since, SOON)?;
         self.ended(talk.near).context("the old leg")?;
+        // Whoever hears a tone, music or silence in place of a voice notices the move; a gap is what cannot be helped.
+        let gap = Sound::NoPackets;
+        self.only_heard(
+            far,
+            since,
+            &[Sound::Voice(old), Sound::Voice(new), gap, self.step()],
+        )?;
+        self.only_heard(new, since, &[Sound::Voice(far), gap, self.step()])?;
         let hand_over = self
             .site
             .hand_over(far, old, new, since)
@@ -211,6 +220,14 @@ impl Stage<'_> {
             },
             hand_over,
         ))
+    }
+
+    /// What stands for the step between two bridges: the fake has no packets that could be missing.
+    fn step(&self) -> Sound {
+        match self.site.kind() {
+            Kind::Real => Sound::NoPackets,
+            Kind::Fake => Sound::Silence,
+        }
     }
 
     /// Like [`Stage::moves`], and takes down the gap and the time that it took.
@@ -364,19 +381,23 @@ impl Stage<'_> {
         self.site.controller().cli(args)?.ok()
     }
 
-    /// Waits until the phone hears nothing but this for so long.
+    /// The switch crashes and comes back.
     ///
     /// # Errors
-    /// When it hears anything else after `since`.
+    /// When it does not come back.
+    pub fn restart_switch(&mut self) -> Result<()> {
+        self.site.switch(false)?;
+        self.site.switch(true)
+    }
+
+    /// The phone has heard nothing but this since then.
+    ///
+    /// # Errors
+    /// When it has heard anything else.
     pub fn only_heard(&mut self, phone: Phone, since: Moment, allowed: &[Sound]) -> Result<()> {
-        for span in self.site.heard(phone, since) {
-            if !allowed.contains(&span.sound) {
-                bail!(
-                    "{phone} heard {}",
-                    crate::live::ear::told(&self.site.heard(phone, since), since)
-                );
-            }
-        }
+        let heard = self.site.heard(phone, since);
+        let other = heard.iter().find(|span| !allowed.contains(&span.sound));
+        ensure!(other.is_none(), "{phone} heard {}", told(&heard, since));
         Ok(())
     }
 }

@@ -98,6 +98,7 @@ fn run() -> Result<ExitCode> {
             }
             Err(error) => {
                 println!("FAIL {} ({took:.1} s): {error:#}", story.name);
+                println!("{}", lab.controller().last_words());
                 failed += 1;
             }
         }

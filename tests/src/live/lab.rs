@@ -426,8 +426,10 @@ impl Site for Lab {
         self.switch.api("reloadxml").map(drop)
     }
 
-    fn restart_switch(&mut self) -> Result<()> {
-        self.switch.kill()?;
+    fn switch(&mut self, up: bool) -> Result<()> {
+        if !up {
+            return self.switch.kill();
+        }
         self.switch.start()?;
         self.phones.hang_up_all()?;
         self.register_all()

@@ -1,13 +1,14 @@
 //! Restarts in the middle of things: DESIGN 2.7, item 10 of the list.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{Story, routing::ALL};
 use crate::{
     cast::Phone,
-    stage::{Direction, SOON, Stage},
+    site::CallState,
+    stage::{Direction, SOON, Stage, Talk},
 };
 
 /// The stories of this file.
@@ -17,6 +18,10 @@ pub const STORIES: &[Story] = &[
         controller_restarted,
     ),
     Story::new("faults/controller_frozen_in_a_call", controller_frozen),
+    Story::new(
+        "faults/controller_killed_while_a_call_moves",
+        killed_while_moving,
+    ),
     Story::new("faults/switch_restarted", switch_restarted),
 ];
 
@@ -48,11 +53,46 @@ fn controller_frozen(stage: &mut Stage<'_>) -> Result<()> {
     stage.refused(Phone::P1001, "*33").map(drop)
 }
 
+/// Whatever the instant: the far end talks to the old device or to the new one, and a later pull works.
+fn killed_while_moving(stage: &mut Stage<'_>) -> Result<()> {
+    for direction in Direction::BOTH {
+        for after_ms in [0, 5, 10, 20, 30, 45, 60, 80] {
+            let talk = stage.talk(direction, Phone::P1001)?;
+            let puller = stage.dial(Phone::P1002, "*33")?;
+            // Not a wait for anything: the instants of the crash are spread over the time that a move takes.
+            thread::sleep(Duration::from_millis(after_ms));
+            stage.site.controller().kill()?;
+            let done = [CallState::Talking, CallState::Ended];
+            let report = stage.site.wait_state(puller, &done, SOON)?;
+            let near = if report.state == CallState::Talking {
+                puller
+            } else {
+                talk.near
+            };
+            let talk = Talk {
+                far: talk.far,
+                near,
+            };
+            stage
+                .untouched(talk)
+                .with_context(|| format!("{direction:?}, killed after {after_ms} ms"))?;
+            stage.site.controller().start()?;
+            let (talk, _) = stage
+                .moves(talk, Phone::P1003, "*33")
+                .with_context(|| format!("{direction:?}, killed after {after_ms} ms"))?;
+            stage.over(talk)?;
+        }
+    }
+    Ok(())
+}
+
 /// All calls are gone with the switch. Callhop says that it is not ready, comes back, and knows of no ghost.
 fn switch_restarted(stage: &mut Stage<'_>) -> Result<()> {
     let pid = stage.site.controller().pid();
     stage.talk(Direction::FarCalls, Phone::P1001)?;
-    stage.site.restart_switch()?;
+    stage.site.switch(false)?;
+    stage.site.controller().wait_not_ready(SOON)?;
+    stage.site.switch(true)?;
     stage
         .site
         .controller()

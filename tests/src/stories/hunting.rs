@@ -174,6 +174,6 @@ fn database_down(stage: &mut Stage<'_>) -> Result<()> {
 fn all_gone(stage: &mut Stage<'_>) -> Result<()> {
     stage.confirmed(P1002, "*50")?;
     stage.site.controller().kill()?;
-    stage.site.restart_switch()?;
+    stage.restart_switch()?;
     stage.rings_exactly(Out1, "1000", ALL, FAILS_OPEN)
 }

@@ -7,7 +7,7 @@ use crate::{
     cast::Phone,
     live::config::NATIVE_INTERCEPT,
     report::Measure,
-    site::{CallState, Sound},
+    site::{CallState, OnRing, Sound},
     stage::{Direction, SOON, Stage, Talk},
 };
 
@@ -18,6 +18,7 @@ pub const STORIES: &[Story] = &[
     Story::new("pull/on_to_a_third_and_back_ten_times", round_and_round),
     Story::new("pull/nothing_there", nothing_there),
     Story::new("pull/no_far_end", no_far_end),
+    Story::new("pull/caller_in_the_voicemail", voicemail),
     Story::new("pull/two_at_once", two_at_once),
     Story::new("pull/far_end_hangs_up_at_the_same_moment", far_end_hangs_up),
     Story::new("pull/one_number_on_two_phones", two_phones),
@@ -123,6 +124,22 @@ fn no_far_end(stage: &mut Stage<'_>) -> Result<()> {
         stage.ended(call)?;
     }
     Ok(())
+}
+
+/// Nobody answered, and the caller speaks to the voicemail: that is no call of any device.
+fn voicemail(stage: &mut Stage<'_>) -> Result<()> {
+    for phone in [Phone::P1001, Phone::P1002, Phone::P1003] {
+        stage.site.on_ring(phone, OnRing::Reject(486))?;
+    }
+    let since = stage.site.now();
+    let caller = stage.dial(Phone::Out1, "1000")?;
+    stage
+        .site
+        .wait_hears(Phone::Out1, Sound::Ivr, since, SOON)?;
+    stage.refused(Phone::P1001, "*33")?;
+    stage.talking(caller)?;
+    let since = stage.site.now();
+    stage.site.wait_hears(Phone::Out1, Sound::Ivr, since, SOON)
 }
 
 /// Exactly one gets the call; the other one is refused; the far end always talks to somebody.
@@ -233,9 +250,7 @@ fn newest(stage: &mut Stage<'_>) -> Result<()> {
 fn blind_transfer(stage: &mut Stage<'_>) -> Result<()> {
     // A colleague sends the caller on to 1001.
     let talk = stage.inbound(Phone::Out1, "2001", Phone::P2001)?;
-    stage
-        .site
-        .on_ring(Phone::P1001, crate::site::OnRing::Answer)?;
+    stage.site.on_ring(Phone::P1001, OnRing::Answer)?;
     let since = stage.site.now();
     stage.site.transfer(talk.near, "1001")?;
     let near = stage
@@ -254,9 +269,7 @@ fn blind_transfer(stage: &mut Stage<'_>) -> Result<()> {
     stage.over(talk)?;
     // The far end sends 1001 on to somebody else outside.
     let talk = stage.outbound(Phone::P1001, "2001", Phone::P2001)?;
-    stage
-        .site
-        .on_ring(Phone::Out1, crate::site::OnRing::Answer)?;
+    stage.site.on_ring(Phone::Out1, OnRing::Answer)?;
     let since = stage.site.now();
     stage.site.transfer(talk.far, "01555")?;
     let far = stage
@@ -282,9 +295,7 @@ fn attended_transfer(stage: &mut Stage<'_>) -> Result<()> {
     stage
         .site
         .wait_hears(Phone::Out1, Sound::Music, since, SOON)?;
-    stage
-        .site
-        .on_ring(Phone::P1001, crate::site::OnRing::Answer)?;
+    stage.site.on_ring(Phone::P1001, OnRing::Answer)?;
     let since = stage.site.now();
     let asked = stage.dial(Phone::P2001, "1001")?;
     stage.talking(asked)?;

@@ -94,14 +94,14 @@ fn survives(stage: &mut Stage<'_>) -> Result<()> {
     stage.site.controller().kill()?;
     stage.site.controller().start()?;
     check(stage, "Callhop, killed")?;
-    stage.site.restart_switch()?;
+    stage.restart_switch()?;
     stage
         .site
         .controller()
         .wait_ready(Duration::from_secs(30))?;
     check(stage, "the switch")?;
     stage.site.controller().kill()?;
-    stage.site.restart_switch()?;
+    stage.restart_switch()?;
     stage.site.controller().start()?;
     check(stage, "both")?;
     Ok(())

@@ -99,8 +99,14 @@ fn play(story: Story, callhop: &Path) -> Result<()> {
     let mut fake = Fake::start(callhop).context("before the story")?;
     fake.reset().context("before the story")?;
     let mut ledger = Ledger::default();
-    (story.play)(&mut Stage {
+    let outcome = (story.play)(&mut Stage {
         site: &mut fake,
         ledger: &mut ledger,
+    });
+    outcome.map_err(|error| {
+        error.context(format!(
+            "it failed\n{}\n    ",
+            fake.controller().last_words()
+        ))
     })
 }

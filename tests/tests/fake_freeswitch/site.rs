@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     net::TcpListener,
     path::Path,
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -86,16 +87,27 @@ fn dialplan() -> Vec<Extension> {
     .collect()
 }
 
+/// A port that nobody has, below those that the system hands out by itself: a switch that is down must find its port
+/// free when it comes back, and the controller that knocks there must not get to talk to itself.
+fn free_port() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(12_000);
+    let ports = std::iter::from_fn(|| Some(NEXT.fetch_add(1, Ordering::Relaxed)));
+    let mut free = ports
+        .take_while(|port| *port < 20_000)
+        .filter(|port| TcpListener::bind(local(*port)).is_ok());
+    free.next().context("no port is free")
+}
+
 impl Fake {
     /// Starts a switch, its phones and a controller.
     pub(crate) fn start(callhop: &Path) -> Result<Self> {
         let runtime = Runtime::new()?;
         let dir = tempfile::tempdir()?;
-        // Free until the controller takes it; the system does not hand it out again so soon.
-        let http = TcpListener::bind(local(0))?.local_addr()?;
+        let http = local(free_port()?);
         let trunk = |prefix: &str, phone: Phone| (prefix.to_owned(), phone.part().user.to_owned());
         let public = |prefix: &str, domain: &str| (prefix.to_owned(), domain.to_owned());
         let config = Config {
+            port: free_port()?,
             password: PASSWORD.to_owned(),
             controller: Some(http.to_string()),
             dialplan: dialplan(),
@@ -548,13 +560,14 @@ impl Site for Fake {
         Ok(self.runtime.block_on(set)?)
     }
 
-    fn restart_switch(&mut self) -> Result<()> {
-        self.runtime
-            .block_on(self.switch.restart(Registrations::Lose))?;
-        let registered = Phone::ALL.into_iter().filter(|phone| phone.registers());
-        registered
-            .into_iter()
-            .try_for_each(|phone| self.register(phone, true))
+    fn switch(&mut self, up: bool) -> Result<()> {
+        if !up {
+            let stopped = self.switch.stop(Registrations::Lose);
+            return Ok(self.runtime.block_on(stopped)?);
+        }
+        self.runtime.block_on(self.switch.start_again())?;
+        let mut registered = Phone::ALL.into_iter().filter(|phone| phone.registers());
+        registered.try_for_each(|phone| self.register(phone, true))
     }
 
     fn switch_api(&mut self, command: &str) -> Result<String> {
