@@ -39,8 +39,11 @@ pub use metrics::Metrics;
 /// How long a question waits for the database before the directory is used as it is.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(150);
 
+/// How long a star code waits for a switch that is being read.
+const FRESH_TIMEOUT: Duration = Duration::from_millis(400);
+
 /// How long writing a route may take: the switch waits a second for the answer (dialplan, `timeout 1`).
-const STORE_TIMEOUT: Duration = Duration::from_millis(700);
+const STORE_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// A look at the core between two inputs.
 type View = Box<dyn FnOnce(&callhop_calls::core::Core, Now) + Send>;
@@ -180,6 +183,9 @@ impl Controller {
         switch: SwitchName,
         channel: ChannelId,
     ) -> Result<StarReply, AskError> {
+        if let Some(commands) = self.switches.get(&switch) {
+            commands.until_read(FRESH_TIMEOUT).await;
+        }
         let caller = self.caller(&switch, &channel).await?;
         self.reread(&switch, &caller).await?;
         let (reply, answer) = oneshot::channel();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callhop_calls::core::{Answer, PullOrder};
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId};
@@ -9,6 +10,7 @@ use callhop_calls::tracker::SnapshotLeg;
 use callhop_esl::word::{DialString, HashKey, Uuid36, VarName, VarValue, Word, WordError};
 use callhop_esl::{Api, ApiReply, CommandError, CommandLink, Event};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::translate::{self, Caller};
@@ -42,6 +44,13 @@ pub struct Commands {
 impl Commands {
     pub(super) fn new(link: watch::Receiver<Option<Arc<CommandLink>>>) -> Self {
         Self { link }
+    }
+
+    /// Waits until the switch has been read, as just after a start: whoever has dialled a code then is better served late than
+    /// refused. A switch that has no link by `limit` is found out by the next command.
+    pub async fn until_read(&self, limit: Duration) {
+        let mut link = self.link.clone();
+        let _ = timeout(limit, link.wait_for(Option::is_some)).await;
     }
 
     fn link(&self) -> Result<Arc<CommandLink>, RunError> {

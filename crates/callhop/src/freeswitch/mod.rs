@@ -16,7 +16,7 @@
 mod commands;
 pub mod translate;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use callhop_esl::{
     Options, Secret, Subscription,
 };
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use crate::config;
@@ -40,9 +40,12 @@ pub use commands::{Commands, RunError};
 /// How often the tracker is compared with the switch.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
 
-/// The first comparison after a reading. `show channels` comes from a database that lags (187 ms seen): a channel that was
-/// made just before the subscription may be missing in the reading.
+/// The first comparison after a reading, in case the list of channels lagged by more than [`LIST_LAG`].
 const FIRST_RECONCILE: Duration = Duration::from_secs(2);
+
+/// How far `show channels` may be behind: it comes from a database that is written by a thread of its own (187 ms seen). A
+/// channel that was made just before the subscription is neither told by an event nor listed until then.
+const LIST_LAG: Duration = Duration::from_millis(300);
 
 /// Between finding a difference and believing it: what is on its way over the event link has arrived by then.
 const RECONCILE_GRACE: Duration = Duration::from_secs(1);
@@ -298,22 +301,40 @@ fn subscription() -> Subscription {
     Subscription { names, custom }
 }
 
-/// Reads every channel and every registration.
+/// Reads every registration and every channel: those that the switch lists, those that they name, and once more those that it
+/// lists when the list has caught up.
 async fn read_switch(
     link: &CommandLink,
-) -> Result<
-    (
-        Vec<SnapshotLeg>,
-        std::collections::HashMap<DeviceId, Vec<String>>,
-    ),
-    ReadError,
-> {
+) -> Result<(Vec<SnapshotLeg>, HashMap<DeviceId, Vec<String>>), ReadError> {
+    let subscribed = Instant::now();
     let registrations = translate::registrations(&commands::show_registrations(link).await?)?;
     let mut legs = Vec::new();
-    for leg in translate::channels(&commands::show_channels(link).await?)? {
-        if let Some(event) = commands::dump(link, &leg).await? {
-            legs.extend(translate::snapshot_leg(&event));
-        }
-    }
+    let mut asked = HashSet::new();
+    read_channels(link, &mut asked, &mut legs).await?;
+    sleep_until(subscribed + LIST_LAG).await;
+    read_channels(link, &mut asked, &mut legs).await?;
     Ok((legs, registrations))
+}
+
+async fn read_channels(
+    link: &CommandLink,
+    asked: &mut HashSet<ChannelId>,
+    legs: &mut Vec<SnapshotLeg>,
+) -> Result<(), ReadError> {
+    let mut ask = translate::channels(&commands::show_channels(link).await?)?;
+    while let Some(id) = ask.pop() {
+        if !asked.insert(id.clone()) {
+            continue;
+        }
+        let Some(dump) = commands::dump(link, &id).await? else {
+            continue;
+        };
+        let Some(leg) = translate::snapshot_leg(&dump) else {
+            continue;
+        };
+        ask.extend(leg.talks_to.clone());
+        ask.extend(leg.facts.originator.clone());
+        legs.push(leg);
+    }
+    Ok(())
 }
