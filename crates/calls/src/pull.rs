@@ -77,9 +77,12 @@ pub struct Puller<'a> {
 impl Puller<'_> {
     /// Whether a leg is one of the pulling phone itself: what a phone has already can't be brought to it. Another
     /// registration of the same device is another phone.
-    fn has(&self, id: &ChannelId, device: &DeviceId, leg: &Leg) -> bool {
-        let same_phone = self.phone.is_some() && self.phone == leg.phone.as_deref();
-        id == self.new_leg || (device == self.device && same_phone)
+    fn has(&self, id: &ChannelId, leg: Option<&Leg>) -> bool {
+        id == self.new_leg
+            || leg.is_some_and(|leg| {
+                let same_phone = self.phone.is_some() && self.phone == leg.phone.as_deref();
+                leg.device.as_ref() == Some(self.device) && same_phone
+            })
     }
 }
 
@@ -111,16 +114,10 @@ pub fn candidates(
         }
         for id in tracker.legs_of(&device) {
             let Some(leg) = tracker.leg(id) else { continue };
-            if puller.is_some_and(|puller| puller.has(id, &device, leg)) {
+            if puller.is_some_and(|puller| puller.has(id, Some(leg))) {
                 continue;
             }
-            match candidate(
-                tracker,
-                &device,
-                id,
-                leg,
-                puller.map(|puller| puller.new_leg),
-            ) {
+            match candidate(tracker, &device, id, leg, puller) {
                 Ok(candidate) => found.push(candidate),
                 Err(why) => refusal = refusal.or(Some(why)),
             }
@@ -142,7 +139,7 @@ fn candidate(
     device: &DeviceId,
     id: &ChannelId,
     leg: &Leg,
-    new_leg: Option<&ChannelId>,
+    puller: Option<Puller<'_>>,
 ) -> Result<Candidate, PullRefusal> {
     let no_far_end = || PullRefusal::NoFarEnd(device.clone());
     let (class, far_leg, forks) = match &leg.bond {
@@ -187,7 +184,8 @@ fn candidate(
             (Class::RingingOutbound, far, Vec::new())
         }
     };
-    if Some(far_leg) == new_leg {
+    // A phone is not connected to itself.
+    if puller.is_some_and(|puller| puller.has(far_leg, tracker.leg(far_leg))) {
         return Err(no_far_end());
     }
     Ok(Candidate {

@@ -203,17 +203,20 @@ impl Tracker {
                 self.remove(id, now);
             }
         }
+        read.retain(|leg| !self.gone.contains(&leg.leg));
         for leg in &read {
-            if self.gone.contains(&leg.leg) {
-                continue;
-            }
+            corrections.missing += u64::from(!self.legs.contains_key(&leg.leg));
+        }
+        for leg in &read {
             let peer = |tracker: &Self| tracker.leg(&leg.leg).map(|known| known.peer().cloned());
             let before = peer(self);
             self.tell(leg);
+            // As after an event: a leg that was named is there, and its own events come later.
+            if let Some(peer) = leg.talks_to.as_ref().filter(|id| !self.gone.contains(*id)) {
+                self.name(peer, leg.sequence);
+            }
             self.bind(leg);
-            if before.is_none() {
-                corrections.missing += 1;
-            } else if before != peer(self) {
+            if before.is_some() && before != peer(self) {
                 corrections.peers += 1;
             }
         }

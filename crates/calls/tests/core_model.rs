@@ -380,8 +380,19 @@ fn snapshot_is_true(w: &World) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Few enough to be waited for; `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    let is_default = std::env::var_os("PROPTEST_CASES").is_none();
+    ProptestConfig {
+        cases: if is_default { 100 } else { asked.cases },
+        failure_persistence: None,
+        ..asked
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_leg_is_in_at_most_one_move_and_every_move_ends_once(

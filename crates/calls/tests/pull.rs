@@ -161,6 +161,26 @@ fn rule_2_3_2_candidates_are_own_devices_and_other_registrations_of_the_same() {
 }
 
 #[test]
+fn rule_2_3_2_a_phone_is_not_connected_to_itself() {
+    check(
+        "the far end is another line of the phone that dials",
+        |w| {
+            w.talks("d2=1002/desk", "d1=1001/desk1");
+            w.dials("new=1002/desk", "*33");
+        },
+        "refuse no_far_end",
+    );
+    check(
+        "another phone of the same number may have it",
+        |w| {
+            w.talks("d2=1002/mobile", "d1=1001/desk1");
+            w.dials("new=1002/desk", "*331001");
+        },
+        "pull d2",
+    );
+}
+
+#[test]
 fn rule_2_3_2_a_named_device_is_the_only_one_looked_at() {
     let two_calls = |code: &'static str| {
         move |w: &mut World| {
@@ -270,8 +290,9 @@ fn rule_2_3_3_the_newest_inside_a_class() {
     check(
         "also after the link was lost",
         |w| {
-            w.talks("z-older", "d1=1001");
-            w.talks("a-newer", "d3=1003");
+            // Read in the order of their names.
+            w.talks("z-older", "d3=1003");
+            w.talks("a-newer", "d1=1001");
             w.link_down();
             w.resync();
             w.dials("new=1002", "*33");

@@ -677,6 +677,28 @@ fn events_that_are_late_are_overtaken_by_a_question_that_asks_the_switch() {
 }
 
 #[test]
+fn a_far_end_of_which_nothing_was_reported_yet_is_named_by_a_reading() {
+    let mut w = World::new();
+    w.hold_back();
+    w.talks("far", "d1=1001");
+    let (told, late): (Vec<_>, Vec<_>) = w
+        .let_go()
+        .into_iter()
+        .partition(|event| event.leg == leg("d1"));
+    for event in told {
+        w.event(event);
+    }
+    assert_eq!(w.bond("d1"), "alone");
+    w.rereads("1002");
+    w.dials("new=1002", "*33");
+    for event in late {
+        w.event(event);
+    }
+    w.intercepts("new", "far");
+    assert_eq!(w.said(), "pull far, moved 1001 to 1002");
+}
+
+#[test]
 fn what_was_read_again_for_a_question_is_no_fault_of_the_link() {
     let mut w = World::new();
     w.talks("far", "d1=1001");

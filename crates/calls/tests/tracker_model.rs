@@ -486,8 +486,19 @@ fn live(steps: &[Step]) -> Model {
     model
 }
 
+/// Few enough to be waited for; `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    let is_default = std::env::var_os("PROPTEST_CASES").is_none();
+    ProptestConfig {
+        cases: if is_default { 100 } else { asked.cases },
+        failure_persistence: None,
+        ..asked
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_order_of_events_does_not_matter_only_their_numbers_do(steps in steps(), fates in fates(false)) {
