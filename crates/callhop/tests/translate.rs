@@ -99,7 +99,7 @@ fn offered_codecs_are_named_without_their_modules() {
 }
 
 #[test]
-fn the_domain_of_a_hunt_is_that_of_the_dialplan_and_then_that_of_the_caller() {
+fn the_domain_of_a_hunt_is_that_of_the_call_and_else_that_of_the_dialplan() {
     let domain = |changes| {
         translate::caller(&dump(changes))
             .unwrap()
@@ -109,8 +109,13 @@ fn the_domain_of_a_hunt_is_that_of_the_dialplan_and_then_that_of_the_caller() {
     assert_eq!(domain(&[]).as_deref(), Some("lab.test"));
     assert_eq!(
         domain(&[("variable_callhop_in_domain", "other.test")]).as_deref(),
-        Some("other.test")
+        Some("lab.test")
     );
+    let outside = [
+        ("variable_domain_name", ""),
+        ("variable_callhop_in_domain", "other.test"),
+    ];
+    assert_eq!(domain(&outside).as_deref(), Some("other.test"));
     assert_eq!(domain(&[("variable_domain_name", "")]), None);
 }
 

@@ -241,7 +241,7 @@ pub fn caller(dump: &Event) -> Option<Caller> {
         device: device(&fields, direction),
         dialled: text(&fields, F::Destination),
         extension: (!extension.is_empty()).then_some(extension),
-        domain: domain(F::CallhopDomain).or_else(|| domain(F::DomainName)),
+        domain: domain(F::DomainName).or_else(|| domain(F::CallhopDomain)),
         phone: phone(&fields),
         codecs: codecs(&text(&fields, F::OfferedCodecs)),
     })

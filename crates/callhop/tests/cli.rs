@@ -1,0 +1,284 @@
+//! The command line as its users meet it: what they type, what they read, and the exit code.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+/// A folder with a configuration whose controller and switch are not there.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // Port 1 is never listened on here: whatever is asked is refused at once.
+        let text = "[http]\nlisten = '127.0.0.1:1'\n[[freeswitch]]\naddress = '127.0.0.1:1'\n\
+                    [domains.'closed.test']\ncolleagues = false\n";
+        std::fs::write(folder.path().join("callhop.toml"), text).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn run(&self, line: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_callhop"))
+            .args(line)
+            .current_dir(self.path())
+            .env_clear()
+            .env("USER", "alice")
+            .output()
+            .unwrap()
+    }
+
+    /// `expect` has to be in what is printed: on standard output if the command works, else on standard error.
+    #[track_caller]
+    fn check(&self, line: &[&str], code: i32, expect: &str) {
+        let output = self.run(line);
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert_eq!(output.status.code(), Some(code), "{line:?}: {out}{err}");
+        let printed = if code == 0 { &out } else { &err };
+        assert!(printed.contains(expect), "{line:?}: {out}{err}");
+        assert!(!err.contains("panicked"), "{line:?}: {err}");
+    }
+}
+
+const ADD: [&str; 7] = [
+    "extension",
+    "add",
+    "1000@lab.test",
+    "--device",
+    "1001",
+    "--device",
+    "1002@lab.test",
+];
+
+#[test]
+fn extensions_are_added_shown_and_removed() {
+    let desk = Desk::new();
+    desk.check(&["extension", "list"], 0, "EXTENSION");
+    desk.check(&ADD, 0, "1000@lab.test is added; 1001, 1002 ring");
+    desk.check(&ADD, 3, "the extension 1000@lab.test exists already");
+    let taken = ["extension", "add", "2000@lab.test", "--device", "1001"];
+    desk.check(&taken, 3, "belongs to the extension 1000@lab.test");
+    let foreign = ["extension", "add", "2000@lab.test", "--device", "1@b.test"];
+    desk.check(
+        &foreign,
+        3,
+        "1@b.test is not in the domain of 2000@lab.test",
+    );
+    desk.check(
+        &["extension", "list"],
+        0,
+        "1000@lab.test  1001, 1002  all devices",
+    );
+    let show = ["extension", "show", "1000@lab.test", "--json"];
+    desk.check(&show, 0, "\"devices\": [\n    \"1001\",\n    \"1002\"\n  ]");
+    desk.check(&["extension", "remove", "1000@lab.test"], 0, "is removed");
+    desk.check(
+        &["extension", "remove", "1000@lab.test"],
+        3,
+        "there is no extension",
+    );
+    desk.check(
+        &["extension", "show", "1000@lab.test"],
+        3,
+        "there is no extension",
+    );
+}
+
+#[test]
+fn routes_are_set_shown_and_reset_and_leave_a_trail() {
+    let desk = Desk::new();
+    desk.check(&ADD, 0, "");
+    desk.check(
+        &["extension", "add", "2000@lab.test", "--device", "2001"],
+        0,
+        "",
+    );
+    let set = |more: &[&'static str]| [&["route", "set", "1000@lab.test"], more].concat();
+    desk.check(&set(&["1002"]), 0, "1000@lab.test: only 1002");
+    desk.check(
+        &set(&["2000", "--next-call"]),
+        0,
+        "extension 2000 for the next call",
+    );
+    let until = ["1002", "--until", "2999-12-24T18:00:00+01:00"];
+    desk.check(&set(&until), 0, "only 1002 until 2999-12-24T17:00:00Z");
+    desk.check(
+        &set(&["1002", "--until", "2001-01-01T00:00:00Z"]),
+        3,
+        "not later than now",
+    );
+    desk.check(&set(&["1002", "--until", "tomorrow"]), 2, "neither a time");
+    desk.check(
+        &set(&["1002", "--until", "1h", "--next-call"]),
+        2,
+        "cannot be used with",
+    );
+    desk.check(
+        &set(&["2001"]),
+        3,
+        "2001@lab.test is a device of another extension",
+    );
+    desk.check(&set(&["3000"]), 3, "3000 is no device of this extension");
+    desk.check(&set(&["1000"]), 3, "would lead back to 1000@lab.test");
+    desk.check(
+        &["route", "show", "1000@lab.test"],
+        0,
+        "only 1002 until 2999",
+    );
+    desk.check(&["route", "reset", "1000@lab.test"], 0, "all devices");
+    desk.check(
+        &["route", "reset", "1000@lab.test"],
+        0,
+        "all devices, as before",
+    );
+    desk.check(&["route", "history", "1000@lab.test"], 0, "cli:alice");
+    desk.check(
+        &["route", "history", "9@lab.test"],
+        3,
+        "there is no extension",
+    );
+}
+
+#[test]
+fn a_domain_may_be_closed_to_routes_to_colleagues() {
+    let desk = Desk::new();
+    for (extension, device) in [("1000@closed.test", "1001"), ("2000@closed.test", "2001")] {
+        desk.check(&["extension", "add", extension, "--device", device], 0, "");
+    }
+    let set = ["route", "set", "1000@closed.test", "2000"];
+    desk.check(&set, 3, "routes to colleagues are switched off");
+}
+
+#[test]
+fn what_asks_a_controller_says_that_there_is_none() {
+    let desk = Desk::new();
+    desk.check(&ADD, 0, "");
+    desk.check(
+        &["calls"],
+        4,
+        "the controller does not answer at http://127.0.0.1:1/v1/calls",
+    );
+    let why = desk.run(&["why", "1000@lab.test"]);
+    assert_eq!(why.status.code(), Some(4));
+    let out = String::from_utf8_lossy(&why.stdout);
+    assert!(
+        out.contains("An inbound call rings 1001@lab.test, 1002@lab.test."),
+        "{out}"
+    );
+    desk.check(
+        &["why", "9@lab.test"],
+        3,
+        "there is no extension 9@lab.test",
+    );
+
+    let doctor = desk.run(&["doctor", "--json"]);
+    assert_eq!(doctor.status.code(), Some(1));
+    let findings: Vec<serde_json::Value> = serde_json::from_slice(&doctor.stdout).unwrap();
+    let verdicts: Vec<(&str, &str)> = findings
+        .iter()
+        .filter_map(|f| Some((f["subject"].as_str()?, f["verdict"].as_str()?)))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            ("store", "good"),
+            ("controller", "broken"),
+            ("freeswitch", "broken")
+        ]
+    );
+    assert!(
+        findings[2]["cure"]
+            .as_str()
+            .unwrap()
+            .starts_with("start FreeSWITCH"),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn the_dialplan_is_printed_and_installed() {
+    let desk = Desk::new();
+    let url = "callhop_url=http://127.0.0.1:1/freeswitch/freeswitch\"";
+    desk.check(&["dialplan", "show", "freeswitch"], 0, url);
+    desk.check(
+        &["dialplan", "show", "freeswitch"],
+        0,
+        "callhop_domain=closed.test\"",
+    );
+    desk.check(
+        &["dialplan", "show", "freeswitch-inbound"],
+        0,
+        "callhop_hunt XML ${context}",
+    );
+    let install = ["dialplan", "install", "freeswitch", "."];
+    desk.check(&install, 0, "callhop.xml is written.");
+    desk.check(&install, 0, "is up to date");
+    std::fs::write(desk.path().join("callhop.xml"), "<include/>").unwrap();
+    desk.check(&install, 3, "was not written by Callhop");
+    desk.check(
+        &["dialplan", "install", "freeswitch", "none"],
+        3,
+        "is not a folder",
+    );
+    let other = ["dialplan", "show", "freeswitch", "--switch", "other"];
+    desk.check(&other, 3, "there is no switch other, only freeswitch");
+}
+
+#[test]
+fn the_configuration_is_checked() {
+    let desk = Desk::new();
+    desk.check(&["config", "check"], 0, "password = \"(hidden)\"");
+    let named = ["--config", "callhop.toml", "config", "check"];
+    desk.check(&named, 0, "# callhop.toml is usable");
+    std::fs::write(desk.path().join("callhop.toml"), "[store]\nurl = 1\n[x]\n").unwrap();
+    desk.check(&["config", "check"], 2, "line 2: store.url: this is a text");
+    desk.check(&["config", "check"], 2, "line 3: x: there is no such key");
+    desk.check(&["run"], 2, "line 2: store.url");
+    desk.check(
+        &["--config", "none.toml", "run"],
+        2,
+        "none.toml cannot be read",
+    );
+}
+
+/// Issue 2, 12: refused with a clear error, nothing executed.
+#[test]
+fn hostile_words_are_refused() {
+    let desk = Desk::new();
+    desk.check(&ADD, 0, "");
+    let long = "1".repeat(300);
+    for word in [
+        "${system(touch x)}",
+        "1002%0a",
+        "1002;x",
+        "1|2",
+        "[1]",
+        "'1'",
+        "\"1\"",
+        "1\n2",
+        "",
+        " ",
+        &long,
+    ] {
+        let extension = format!("{word}@lab.test");
+        let domain = format!("1000@{word}{word}");
+        for line in [
+            vec!["extension", "add", "3000@lab.test", "--device", word],
+            vec!["extension", "add", &extension, "--device", "3001"],
+            vec!["extension", "remove", &domain],
+            vec!["route", "set", "1000@lab.test", word],
+            vec!["why", &extension],
+        ] {
+            desk.check(&line, 2, "error: invalid value");
+        }
+    }
+    let list = desk.run(&["extension", "list"]);
+    assert_eq!(String::from_utf8_lossy(&list.stdout).lines().count(), 2);
+}
