@@ -16,7 +16,7 @@
 mod commands;
 pub mod translate;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -321,8 +321,10 @@ async fn read_channels(
     asked: &mut HashSet<ChannelId>,
     legs: &mut Vec<SnapshotLeg>,
 ) -> Result<(), ReadError> {
-    let mut ask = translate::channels(&commands::show_channels(link).await?)?;
-    while let Some(id) = ask.pop() {
+    // Listed by age (mod_commands.c, `order by created_epoch`) and read in that order, by which the tracker tells old calls
+    // from new ones.
+    let mut ask = VecDeque::from(translate::channels(&commands::show_channels(link).await?)?);
+    while let Some(id) = ask.pop_front() {
         if !asked.insert(id.clone()) {
             continue;
         }
