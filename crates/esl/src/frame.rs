@@ -311,6 +311,12 @@ impl Decoder for FrameCodec {
                 src.reserve(READ_AHEAD);
                 return Ok(None);
             };
+            if end >= self.limit {
+                return Err(FrameError::TooLarge {
+                    size: end + 1,
+                    limit: self.limit,
+                });
+            }
             let (content_type, length) = read_head(&src[..end])?;
             // The blank line's own octet counts, too.
             let size = end.saturating_add(1).saturating_add(length);

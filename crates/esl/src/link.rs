@@ -48,8 +48,8 @@ impl Link {
         Self { framed }
     }
 
-    pub(crate) fn stream_mut(&mut self) -> &mut TcpStream {
-        self.framed.get_mut()
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.framed.get_ref()
     }
 
     /// The next frame. Loses nothing when it is dropped before it is done. A notice that the connection ends is an error;

@@ -370,7 +370,7 @@ async fn events() {
     );
     let second = link.next().await.unwrap();
     assert_eq!(second.subclass().as_deref(), Some("sofia::register"));
-    link.poke().await.unwrap();
+    link.poke().unwrap();
     let end = link.next().await.unwrap_err();
     assert!(
         matches!(&end, LinkError::Disconnected { text } if text == "Goodbye"),

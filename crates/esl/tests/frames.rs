@@ -9,7 +9,7 @@
 mod support;
 
 use bytes::BytesMut;
-use callhop_esl::{ContentType, Frame, FrameCodec, FrameError};
+use callhop_esl::{ContentType, Event, EventName, FieldSet, Frame, FrameCodec, FrameError};
 use proptest::prelude::*;
 use tokio_util::codec::{Decoder, Encoder};
 
@@ -211,6 +211,38 @@ fn a_claim_costs_no_memory() {
     let mut buffer = BytesMut::from(&b"Content-Type: a/b\nContent-Length: 16000000\n\nx"[..]);
     assert!(codec.decode(&mut buffer).unwrap().is_none());
     assert!(buffer.capacity() < 200_000, "{}", buffer.capacity());
+}
+
+/// Nothing is copied and, once the buffer is there, nothing allocated for an event that is only looked at.
+#[test]
+fn events_cost_no_memory() {
+    const READ: usize = 64 * 1024;
+    let octets = support::trace();
+    let fields = FieldSet::new([
+        "Event-Name",
+        "Unique-ID",
+        "Event-Sequence",
+        "Other-Leg-Unique-ID",
+    ]);
+    let mut buffer = BytesMut::with_capacity(2 * READ);
+    let mut codec = FrameCodec::default();
+    let mut events = 0;
+    let used = allocation_counter::measure(|| {
+        for read in octets.chunks(READ) {
+            buffer.extend_from_slice(read);
+            let place = buffer.as_ptr_range();
+            while let Some(frame) = codec.decode(&mut buffer).unwrap() {
+                let event = Event::new(frame.into_body());
+                assert!(place.contains(&event.payload().as_ptr()));
+                assert!(fields.scan(&event).get(0).is_some());
+                assert_ne!(event.name(), EventName::ChannelDestroy);
+                events += 1;
+            }
+        }
+    });
+    assert_eq!(events, 1000);
+    // One for the count of those who share the buffer.
+    assert!(used.count_total <= 1, "{used:?}");
 }
 
 #[test]

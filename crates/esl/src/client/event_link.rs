@@ -1,6 +1,7 @@
 //! The link for events: only read.
 
-use tokio::io::AsyncWriteExt;
+use std::io;
+
 use tokio::net::ToSocketAddrs;
 
 use super::{ConnectError, Options, ask, authenticate, is_ok};
@@ -71,15 +72,20 @@ impl EventLink {
     }
 
     /// Makes the switch send at once what it has queued, by a lone line feed. mod_event_socket looks at its queue every 20 ms
-    /// and when there is input (`switch_poll` in read_packet), and an empty line in place of a command is ignored there.
+    /// and whenever there is input (`switch_poll` in read_packet), and an empty line in place of a command is ignored there.
+    /// To be called when an event is known to be on its way, such as after the answer to a command on the other link:
+    /// from a command to its event it took 11 ms (median; 28 ms p99) without and 1.5 ms with it, of which 1.4 ms went by before the
+    /// answer.
+    ///
+    /// Never waits: a switch that doesn't read isn't helped by more input.
     ///
     /// # Errors
     /// The link is of no further use.
-    pub async fn poke(&mut self) -> Result<(), LinkError> {
-        self.link
-            .stream_mut()
-            .write_all(b"\n")
-            .await
-            .map_err(|error| FrameError::Io(error).into())
+    pub fn poke(&self) -> Result<(), LinkError> {
+        match self.link.stream().try_write(b"\n") {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(FrameError::Io(error).into()),
+        }
     }
 }
