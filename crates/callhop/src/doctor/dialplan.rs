@@ -4,7 +4,7 @@ use callhop_calls::star::Features;
 use callhop_esl::{Api, CommandError, CommandLink, word::VarName};
 use roxmltree::{Document, Node};
 
-use super::{Finding, switch::word};
+use super::{Finding, Verdict, switch::word};
 use crate::config::{Config, Freeswitch};
 
 pub(super) async fn examine(
@@ -32,7 +32,11 @@ pub(super) async fn examine(
         variable("callhop_codes_with_number").await?,
         variable("callhop_codes_alone").await?,
     ];
-    if !url.is_empty() {
+    // Variables of the switch outlive the file that set them.
+    let is_there = findings
+        .iter()
+        .any(|finding| finding.verdict != Verdict::Broken);
+    if is_there && !url.is_empty() {
         findings.extend(variables(config, switch, &url, &codes));
         if has_curl {
             findings.push(reach(config, subject, link).await?);
