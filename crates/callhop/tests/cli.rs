@@ -1,5 +1,8 @@
 //! The command line as its users meet it: what they type, what they read, and the exit code.
 
+// A test that cannot be set up fails.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     path::Path,
     process::{Command, Output},

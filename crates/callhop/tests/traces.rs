@@ -1,6 +1,9 @@
 //! What a real FreeSWITCH 1.11 sent over its event link while real phones did what the name of the trace says, read by the
 //! program's own layers: frames, translation, tracker. Each check tells the calls after every event that changed them.
 
+// What a test cannot go on without ends it.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::time::Duration;

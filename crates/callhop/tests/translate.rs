@@ -1,5 +1,8 @@
 //! FreeSWITCH's words to the core's and back, one header at a time.
 
+// What a test cannot go on without ends it.
+#![allow(clippy::unwrap_used)]
+
 use callhop::freeswitch::translate;
 use callhop_calls::core::Answer;
 use callhop_calls::id::DeviceId;

@@ -197,7 +197,7 @@ fn print_pullable(switch: &Value) {
         println!(
             "  A pull would take, {order}, the call of {} ({}).",
             text(call, "device"),
-            text(call, "class")
+            text(call, "class").replace('_', " ")
         );
         first = false;
     }
