@@ -5,6 +5,7 @@ mod esl;
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 
 /// What can be measured.
@@ -12,6 +13,8 @@ use clap::{Args, Subcommand};
 pub(crate) enum Bench {
     /// Events per second of the event socket client, beside other libraries and a reader that only counts bytes.
     Esl(EslArgs),
+    /// What an event costs the core with 1,000 and with 100,000 calls, and the memory of a leg and of a device.
+    Calls,
 }
 
 /// How the event socket client is measured.
@@ -28,30 +31,33 @@ pub(crate) struct EslArgs {
     pub(crate) only: Option<String>,
 }
 
-#[cfg(feature = "bench")]
 pub(crate) fn run(what: &Bench) -> anyhow::Result<()> {
     match what {
-        Bench::Esl(args) => esl::run(args),
+        Bench::Esl(args) => esl(args),
+        Bench::Calls => cargo(&["--package", "callhop-calls", "--example", "growth"], &[]),
     }
+}
+
+#[cfg(feature = "bench")]
+fn esl(args: &EslArgs) -> anyhow::Result<()> {
+    esl::run(args)
 }
 
 /// Without the peers there is nothing to compare with, so cargo is asked again, for the build that has them.
 #[cfg(not(feature = "bench"))]
-pub(crate) fn run(_what: &Bench) -> anyhow::Result<()> {
-    use anyhow::Context;
+fn esl(_args: &EslArgs) -> anyhow::Result<()> {
+    let again: Vec<_> = std::env::args_os().skip(1).collect();
+    cargo(&["--package", "xtask", "--features", "bench"], &again)
+}
 
+/// Runs a program of the workspace, built for speed, and ends as it does.
+fn cargo(which: &[&str], args: &[std::ffi::OsString]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = std::process::Command::new(cargo)
-        .args([
-            "run",
-            "--release",
-            "--package",
-            "xtask",
-            "--features",
-            "bench",
-            "--",
-        ])
-        .args(std::env::args_os().skip(1))
+        .args(["run", "--release"])
+        .args(which)
+        .arg("--")
+        .args(args)
         .status()
         .context("can't start cargo")?;
     std::process::exit(status.code().unwrap_or(1));
