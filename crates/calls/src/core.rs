@@ -142,6 +142,8 @@ impl Core {
     /// Takes what happened. Outputs follow by [`Self::poll_output`].
     pub fn handle(&mut self, input: Input, now: Now) {
         self.now = now;
+        // The calendar may have been put back: what ends from then on is still to come.
+        self.ends_seen = self.ends_seen.min(now.unix);
         match input {
             Input::Leg(switch, event) => self.handle_leg(&switch, event),
             Input::LinkDown(switch) => self.handle_link_down(&switch),
@@ -545,7 +547,7 @@ impl Core {
             .ended(self.ends_seen, until)
             .cloned()
             .collect();
-        self.ends_seen = self.ends_seen.max(until);
+        self.ends_seen = until;
         if !ended.is_empty() {
             self.publish_everywhere(ended);
         }

@@ -4,10 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use callhop_calls::directory::{Route, RouteEnd};
+use callhop_calls::directory::{Directory, Extension, Route, RouteEnd};
 use callhop_calls::id::UnixTime;
 use callhop_calls::routing::{Policy, Unregistered};
-use support::{START, StoreMood, World, check, ending, route};
+use support::{START, StoreMood, World, check, ending, extension, route};
 
 /// These routes are set, 1000 is called; it rings there, and the same is on the switch.
 fn rings(routes: &[(&str, &str)], expect: &str) {
@@ -200,6 +200,15 @@ fn rule_2_5_2_a_chain_that_loops_or_is_too_long_is_cut_at_routing() {
             ("4004", "extension 4005"),
         ],
         "4005",
+    );
+    rings(
+        &[
+            ("1000", "extension 4000"),
+            ("4000", "extension 4001"),
+            ("4001", "extension 4002"),
+            ("4002", "extension 1000"),
+        ],
+        "4003",
     );
     rings(&[("1000", "extension 9999")], "1001 1002 1003");
 }
@@ -418,6 +427,20 @@ fn rule_2_5_6_the_calendar_may_be_put_back() {
 }
 
 #[test]
+fn rule_2_5_6_a_route_ends_also_at_a_time_that_the_calendar_has_seen_before() {
+    let mut w = World::new();
+    let at = |seconds| RouteEnd::At(UnixTime(START + seconds));
+    w.set_route("2000", Some(ending("device 2002", at(1000))));
+    w.sleep();
+    assert_eq!(w.hash("2000"), "2001 2002");
+    w.now.unix.0 -= 900;
+    w.set_route("1000", Some(ending("device 1002", at(600))));
+    assert_eq!(w.hash("1000"), "1002");
+    assert_eq!(w.sleep(), Duration::from_secs(500));
+    assert_eq!(w.hash("1000"), "1001 1002 1003");
+}
+
+#[test]
 fn rule_2_5_6_a_route_for_the_next_call_only() {
     let mut w = World::new();
     w.set_route("1000", Some(ending("device 1002", RouteEnd::NextCall)));
@@ -454,7 +477,7 @@ fn rule_2_5_6_asking_why_uses_nothing_up() {
     w.set_route("1000", Some(ending("device 1002", RouteEnd::NextCall)));
     let hunt = w
         .core
-        .explain(&"fs1".parse().unwrap(), &support::extension("1000"))
+        .explain(&"fs1".parse().unwrap(), &extension("1000"))
         .unwrap();
     assert_eq!(hunt.targets, [support::device("1002")]);
     w.hunts("1000");
@@ -638,4 +661,35 @@ fn rule_2_5_6_a_route_is_over_at_its_end_and_not_before() {
             );
         }
     }
+}
+
+#[test]
+fn the_directory_knows_whose_routes_lead_where() {
+    let next_call = ending("extension 2000", RouteEnd::NextCall);
+    let mut directory = Directory::new([]);
+    for (id, route) in [
+        ("1000", Some(next_call.clone())),
+        ("2000", Some(route("extension 1000"))),
+        ("3000", Some(route("extension 1000"))),
+        ("4000", None),
+    ] {
+        directory.insert(Extension {
+            id: extension(id),
+            devices: Vec::new(),
+            route,
+        });
+    }
+    let leading_to = |directory: &Directory, id: &str| {
+        let ids = directory.leading_to([extension(id)]).into_iter();
+        ids.map(|id| id.number.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(leading_to(&directory, "2000"), "1000 2000 3000");
+    assert_eq!(leading_to(&directory, "4000"), "4000");
+    assert!(!directory.end_route(&extension("1000"), &route("extension 2000")));
+    assert!(directory.end_route(&extension("1000"), &next_call));
+    assert_eq!(leading_to(&directory, "2000"), "2000");
+    directory.remove(&extension("3000"));
+    assert_eq!(leading_to(&directory, "1000"), "1000 2000");
 }
