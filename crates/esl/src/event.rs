@@ -14,8 +14,7 @@
 //! Names are compared as they are written (the switch writes each name in one way only). Of a name that comes twice the
 //! first counts, as in the switch itself.
 //!
-//! [`Event::get`] walks the event for each name. What is asked of every event is better asked by a [`FieldSet`], which walks
-//! once for all of its names.
+//! [`Event::get`] walks the event for each name. What is asked of every event is better asked by a [`FieldSet`].
 
 mod fields;
 mod name;
@@ -29,7 +28,7 @@ use memchr::{memchr, memmem};
 pub use fields::{FieldSet, Fields};
 pub use name::EventName;
 
-use crate::frame::{ContentType, Frame, FrameError};
+use crate::frame::{ContentType, Frame, FrameError, parse_length};
 use crate::percent;
 
 /// What an empty value is written as.
@@ -166,8 +165,10 @@ impl Event {
         let written = lines(&self.payload)
             .filter_map(|line| value_of(line, b"Content-Length"))
             .last()?;
-        let length: usize = std::str::from_utf8(written).ok()?.parse().ok()?;
-        (length <= body.len()).then(|| body.slice(..length))
+        let length = parse_length(written)?;
+        (1..=body.len())
+            .contains(&length)
+            .then(|| body.slice(..length))
     }
 }
 

@@ -20,7 +20,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
-use std::str::FromStr;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use memchr::memchr;
@@ -387,11 +386,7 @@ fn read_head(block: &[u8]) -> Result<(ContentType, usize), FrameError> {
         };
         rest = after;
         if name.eq_ignore_ascii_case(b"Content-Length") {
-            let parsed = std::str::from_utf8(value)
-                .ok()
-                .filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))
-                .and_then(|text| usize::from_str(text).ok());
-            match (parsed, length) {
+            match (parse_length(value), length) {
                 (Some(new), None) => length = Some(new),
                 (Some(new), Some(old)) if new == old => {}
                 _ => {
@@ -406,6 +401,13 @@ fn read_head(block: &[u8]) -> Result<(ContentType, usize), FrameError> {
     }
     let content_type = content_type.ok_or(FrameError::NoContentType)?;
     Ok((content_type, length.unwrap_or(0)))
+}
+
+/// The value of a `Content-Length`: digits and nothing else.
+pub(crate) fn parse_length(value: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(value).ok()?;
+    let digits = text.bytes().all(|octet| octet.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }
 
 /// One header line: name and value.

@@ -117,6 +117,8 @@ fn bodies() {
     check("A: 1\n\nbody without a length", None);
     check("Content-Length: 4\n\n+OK", None);
     check("Content-Length: x\n\n+OK", None);
+    check("Content-Length: +3\n\n+OK", None);
+    check("Content-Length: 0\n\n+OK", None);
     check("\nContent-Length: 3\n\n+OK", None);
 }
 

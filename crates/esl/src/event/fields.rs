@@ -1,4 +1,4 @@
-//! Several headers of an event in one walk.
+//! Several headers of an event at once.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,8 @@ use super::{Event, lines, text, trim, value_of};
 /// ```
 ///
 /// There are two ways to find them. A few names are each searched for in the whole event, by vector instructions that don't
-/// care for lines. For many names, most of which begin with `variable_`, it is cheaper to walk from line to line, once. Both give the same.
+/// care for lines. For many names, most of which begin with `variable_`, it is cheaper to walk from line to line, once. Both
+/// give the same.
 #[derive(Debug, Clone)]
 pub struct FieldSet<const N: usize> {
     names: [&'static str; N],
