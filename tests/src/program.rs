@@ -38,7 +38,8 @@ pub fn callhop(target: &Path) -> Result<PathBuf> {
         return Ok(named.into());
     }
     let (_, profile) = profile()?;
-    let mut cargo = Command::new(env!("CARGO"));
+    // The cargo that runs this, or whichever there is: a toolchain's own one would not tell rustc which toolchain it is.
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args([
         "build",
         "--quiet",
