@@ -29,7 +29,7 @@ use callhop_esl::{
     Options, Secret, Subscription,
 };
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use crate::config;
@@ -49,6 +49,9 @@ const LIST_LAG: Duration = Duration::from_millis(300);
 
 /// Between finding a difference and believing it: what is on its way over the event link has arrived by then.
 const RECONCILE_GRACE: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the command link is still up.
+const LINK_CHECK: Duration = Duration::from_millis(500);
 
 /// When nothing at all has come over the event link, not even HEARTBEAT, which the switch sends every 20 s
 /// (switch.conf, `event-heartbeat-interval`).
@@ -187,10 +190,13 @@ impl Driver {
         info!(switch = %self.name, address = %self.address, channels = read, events = late,
             took_ms = started.elapsed().as_millis() as u64, "the state of the switch is fresh");
 
-        let background = futures::future::join(
-            self.follow_registrations(&link, registered),
-            self.reconcile(&link),
-        );
+        let background = async {
+            tokio::select! {
+                () = self.follow_registrations(&link, registered) => {}
+                () = self.reconcile(&link) => {}
+                () = until_down(&link) => {}
+            }
+        };
         tokio::pin!(background);
         loop {
             tokio::select! {
@@ -199,7 +205,7 @@ impl Driver {
                     Ok(event) => self.handle_event(&event?, &changed),
                     Err(_) => return Err(SwitchError::Silent),
                 },
-                _ = &mut background => return Err(SwitchError::CommandLinkDown),
+                () = &mut background => return Err(SwitchError::CommandLinkDown),
             }
         }
     }
@@ -288,6 +294,16 @@ impl Driver {
             .collect();
         let here = self.core.legs(&self.name).await;
         Ok(there.symmetric_difference(&here).cloned().collect())
+    }
+}
+
+/// Waits for the end of the command link. A command whose answer does not come takes the link with it, and only who asks
+/// the link learns that.
+async fn until_down(link: &CommandLink) {
+    let mut ticks = interval(LINK_CHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while link.is_up().await {
+        ticks.tick().await;
     }
 }
 
