@@ -8,10 +8,14 @@ mod switch;
 
 use std::time::Duration;
 
+use callhop_calls::{directory::Extension, id::DeviceId};
 use callhop_store::{OpenError, Options};
 use serde::Serialize;
 
 use crate::config::Config;
+
+/// How many devices are looked up on each switch: a wrong domain shows in the first ones.
+const MAX_DEVICES: usize = 50;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -67,17 +71,39 @@ impl Finding {
 
 /// Looks at everything that the configuration names.
 pub async fn examine(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![store(config).await, controller(config)];
+    let (found, devices) = store(config).await;
+    let mut findings = vec![found, controller(config)];
     for each in &config.freeswitch {
-        findings.extend(switch::examine(config, each).await);
+        findings.extend(switch::examine(config, each, &devices).await);
     }
     findings
 }
 
-async fn store(config: &Config) -> Finding {
+/// The store, and some of the devices in it.
+async fn store(config: &Config) -> (Finding, Vec<DeviceId>) {
     let subject = "store";
     match callhop_store::open(config.store.url.reveal(), Options::default()).await {
-        Ok(store) => Finding::good(subject, format!("{} answers", store.location())),
+        Ok(store) => match store.load().await {
+            Ok(all) => {
+                let devices = all.extensions.iter().flat_map(Extension::device_ids);
+                let count = all.extensions.len();
+                let what = format!("{} answers, {count} extensions", store.location());
+                let found = if count == 0 {
+                    Finding::doubtful(
+                        subject,
+                        what,
+                        "callhop extension add 1000@example.com --device 1001",
+                    )
+                } else {
+                    Finding::good(subject, what)
+                };
+                (found, devices.take(MAX_DEVICES).collect())
+            }
+            Err(error) => (
+                Finding::broken(subject, chain(error), "look at the database's log"),
+                Vec::new(),
+            ),
+        },
         Err(error) => {
             let cure = match &error {
                 OpenError::Url { .. } => "correct url in [store]",
@@ -90,7 +116,7 @@ async fn store(config: &Config) -> Finding {
                      tables"
                 }
             };
-            Finding::broken(subject, chain(error), cure)
+            (Finding::broken(subject, chain(error), cure), Vec::new())
         }
     }
 }

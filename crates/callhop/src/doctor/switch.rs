@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use callhop_calls::id::DeviceId;
 use callhop_esl::{
     Api, CommandError, CommandLink, ConnectError, LinkError, Options, Secret,
     word::{DialString, HashKey, Word},
@@ -30,7 +31,11 @@ const MODULES: [(&str, &str); 7] = [
 /// The realm in which mod_hash is tried; the routing snapshot has another one.
 const HASH_REALM: &str = "callhop_doctor";
 
-pub(super) async fn examine(config: &Config, switch: &Freeswitch) -> Vec<Finding> {
+pub(super) async fn examine(
+    config: &Config,
+    switch: &Freeswitch,
+    devices: &[DeviceId],
+) -> Vec<Finding> {
     let subject = switch.name.as_str();
     let link = CommandLink::connect(
         &*switch.address,
@@ -46,7 +51,7 @@ pub(super) async fn examine(config: &Config, switch: &Freeswitch) -> Vec<Finding
         subject,
         format!("the event socket at {} takes the password", switch.address),
     )];
-    match look(config, switch, &link, &mut findings).await {
+    match look(config, switch, devices, &link, &mut findings).await {
         Ok(()) => {}
         Err(error) => findings.push(Finding::broken(
             subject,
@@ -90,6 +95,7 @@ fn no_link(switch: &Freeswitch, error: ConnectError) -> Finding {
 async fn look(
     config: &Config,
     switch: &Freeswitch,
+    devices: &[DeviceId],
     link: &CommandLink,
     findings: &mut Vec<Finding>,
 ) -> Result<(), CommandError> {
@@ -127,7 +133,44 @@ async fn look(
     }
     findings.extend(dialplan::examine(config, switch, link, has_curl).await?);
     findings.extend(profile::examine(switch, link).await?);
+    let others = config.freeswitch.len() > 1;
+    findings.extend(directory(subject, others, devices, link).await?);
     Ok(())
+}
+
+/// Whether the switch knows the devices. With `others` they may be on another switch.
+async fn directory(
+    subject: &str,
+    others: bool,
+    devices: &[DeviceId],
+    link: &CommandLink,
+) -> Result<Option<Finding>, CommandError> {
+    let mut unknown = Vec::new();
+    for device in devices {
+        // A number with a star or a hash cannot be asked about.
+        let (Ok(user), Ok(domain)) = (
+            Word::new(device.number.as_str()),
+            Word::new(device.domain.as_str()),
+        ) else {
+            continue;
+        };
+        let answer = link.api(&Api::UserExists { user, domain }).await?;
+        if answer.text() != "true" {
+            unknown.push(device.to_string());
+        }
+    }
+    if unknown.is_empty() {
+        let good = || Finding::good(subject, "the switch knows the devices");
+        return Ok((!devices.is_empty()).then(good));
+    }
+    let what = format!("the switch does not know {}", unknown.join(", "));
+    let cure = "let number and domain be those of the switch's own directory (fs_cli -x list_users; vanilla: the domain is \
+                that of vars.xml, an IP address unless it was changed)";
+    Ok(Some(if others {
+        Finding::doubtful(subject, what, cure)
+    } else {
+        Finding::broken(subject, what, cure)
+    }))
 }
 
 /// Writes, reads and removes a key.

@@ -136,6 +136,13 @@ pub enum Api {
         /// The module, such as `mod_hash`.
         name: Word,
     },
+    /// `user_exists id`: prints `true` or `false`.
+    UserExists {
+        /// The user.
+        user: Word,
+        /// The domain.
+        domain: Word,
+    },
     /// `xml_locate`: a piece of the configuration as the switch has it.
     XmlLocate {
         /// `configuration`, `directory`, `dialplan`.
@@ -229,6 +236,7 @@ impl Api {
             Self::SofiaStatus | Self::SofiaStatusProfile { .. } => "sofia",
             Self::HashInsert { .. } | Self::HashSelect { .. } | Self::HashDelete { .. } => "hash",
             Self::ModuleExists { .. } => "module_exists",
+            Self::UserExists { .. } => "user_exists",
             Self::XmlLocate { .. } | Self::XmlSection { .. } => "xml_locate",
             Self::Curl { .. } => "curl",
             Self::GlobalGetvar { .. } => "global_getvar",
@@ -320,6 +328,7 @@ impl Api {
                 return out.api(self.name(), &[&format!("delete/{realm}/{key}")]);
             }
             Self::ModuleExists { name } => &[name.as_str()],
+            Self::UserExists { user, domain } => &["id", user.as_str(), domain.as_str()],
             Self::XmlLocate {
                 section,
                 tag,
