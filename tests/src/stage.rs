@@ -381,12 +381,13 @@ impl Stage<'_> {
         self.site.controller().cli(args)?.ok()
     }
 
-    /// The switch crashes and comes back.
+    /// The switch crashes, the controller notices if it runs, and the switch comes back.
     ///
     /// # Errors
-    /// When it does not come back.
+    /// When it does not come back, or the controller goes on to say that it is ready.
     pub fn restart_switch(&mut self) -> Result<()> {
         self.site.switch(false)?;
+        self.site.controller().wait_not_ready(SOON)?;
         self.site.switch(true)
     }
 

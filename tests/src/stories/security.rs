@@ -133,7 +133,7 @@ fn questions(stage: &mut Stage<'_>) -> Result<()> {
     let pid = stage.site.controller().pid();
     let unknown = "00000000-0000-0000-0000-000000000000";
     let mut paths = Vec::new();
-    for what in ["hunt", "star"] {
+    for what in ["hunt/lab.test", "star"] {
         paths.push(format!("/freeswitch/lab/{what}/{unknown}"));
         paths.push(format!("/freeswitch/nobody/{what}/{unknown}"));
         for text in hostile(stage) {
