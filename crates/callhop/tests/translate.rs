@@ -102,24 +102,14 @@ fn offered_codecs_are_named_without_their_modules() {
 }
 
 #[test]
-fn the_domain_of_a_hunt_is_that_of_the_call_and_else_that_of_the_dialplan() {
+fn the_domain_of_a_hunt_is_that_of_the_call() {
     let domain = |changes| {
-        translate::caller(&dump(changes))
-            .unwrap()
-            .domain
-            .map(|d| d.to_string())
+        let caller = translate::caller(&dump(changes)).unwrap();
+        caller.domain.map(|d| d.to_string())
     };
     assert_eq!(domain(&[]).as_deref(), Some("lab.test"));
-    assert_eq!(
-        domain(&[("variable_callhop_in_domain", "other.test")]).as_deref(),
-        Some("lab.test")
-    );
-    let outside = [
-        ("variable_domain_name", ""),
-        ("variable_callhop_in_domain", "other.test"),
-    ];
-    assert_eq!(domain(&outside).as_deref(), Some("other.test"));
     assert_eq!(domain(&[("variable_domain_name", "")]), None);
+    assert_eq!(domain(&[("variable_domain_name", "a/b")]), None);
 }
 
 #[track_caller]

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use callhop_calls::core::Input;
-use callhop_calls::id::{ChannelId, ExtensionId, SwitchName};
+use callhop_calls::id::{ChannelId, Domain, ExtensionId, SwitchName};
 use tokio::sync::oneshot;
 use tracing::info;
 
@@ -38,6 +38,9 @@ pub use task::{Core, StarReply};
 
 /// How long a question waits for the database before the directory is used as it is.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(150);
+
+/// How long a question waits for a link to its switch.
+const LINK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a star code waits for a switch that is being read.
 const FRESH_TIMEOUT: Duration = Duration::from_millis(400);
@@ -110,20 +113,29 @@ impl Controller {
             commands.until_read(FRESH_TIMEOUT).await;
         }
         let caller = self.caller(&switch, &channel).await?;
+        if !caller.is_waiting {
+            return Err(AskError::NotWaiting(channel));
+        }
         self.reread(&switch, &caller).await?;
         let (reply, answer) = oneshot::channel();
         self.core.put(Message::Star(switch, caller, reply));
         answer.await.map_err(|_| AskError::Ending)
     }
 
-    /// An inbound call in `channel` asks where to ring; the answer is a dial string.
+    /// An inbound call in `channel` asks where to ring; the answer is a dial string. `default_domain` is that of a call that has
+    /// none of its own.
     ///
     /// # Errors
     /// The extension is not known, the channel is not one of the switch, or the switch can't be asked.
-    pub async fn hunt(&self, switch: SwitchName, channel: ChannelId) -> Result<String, AskError> {
+    pub async fn hunt(
+        &self,
+        switch: SwitchName,
+        default_domain: Option<Domain>,
+        channel: ChannelId,
+    ) -> Result<String, AskError> {
         let caller = self.caller(&switch, &channel).await?;
         let number = caller.extension.as_ref().unwrap_or(&caller.dialled).parse();
-        let (Ok(number), Some(domain)) = (number, caller.domain) else {
+        let (Ok(number), Some(domain)) = (number, caller.domain.or(default_domain)) else {
             return Err(AskError::NoExtension);
         };
         let (reply, answer) = oneshot::channel();
@@ -162,17 +174,12 @@ impl Controller {
             .switches
             .get(switch)
             .ok_or_else(|| AskError::UnknownSwitch(switch.clone()))?;
+        commands.until_linked(LINK_TIMEOUT).await;
         let (caller, ()) = tokio::join!(
             commands.caller(channel),
             self.directory.refresh(REFRESH_TIMEOUT)
         );
-        let caller =
-            caller?.ok_or_else(|| AskError::UnknownChannel(switch.clone(), channel.clone()))?;
-        if caller.is_waiting {
-            Ok(caller)
-        } else {
-            Err(AskError::NotWaiting(channel.clone()))
-        }
+        caller?.ok_or_else(|| AskError::UnknownChannel(switch.clone(), channel.clone()))
     }
 }
 
@@ -185,9 +192,6 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::bind(config.http.listen)
-        .await
-        .with_context(|| format!("http.listen: can't listen on {}", config.http.listen))?;
     let (core, messages) = Core::queue();
     let metrics = Arc::new(Metrics::default());
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -202,6 +206,11 @@ pub async fn run(
         store = directory::open(&config.store) => store?,
         _ = store_stopped.wait_for(|stop| *stop) => return Ok(()),
     };
+    // Not before there is something to answer with: a switch whose question is refused goes on at once, one whose question
+    // is not answered waits for a second.
+    let listener = tokio::net::TcpListener::bind(config.http.listen)
+        .await
+        .with_context(|| format!("http.listen: can't listen on {}", config.http.listen))?;
     let directory = Arc::new(DirectorySync::new(
         store.clone(),
         core.clone(),

@@ -9,7 +9,7 @@ use callhop_calls::id::{ChannelId, DeviceId, ExtensionId};
 use callhop_calls::tracker::SnapshotLeg;
 use callhop_esl::word::{DialString, HashKey, Uuid36, VarName, VarValue, Word, WordError};
 use callhop_esl::{Api, ApiReply, CommandError, CommandLink, Event};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -35,26 +35,49 @@ pub enum RunError {
     Command(#[from] CommandError),
 }
 
+/// A command link that is up.
+#[derive(Debug, Clone)]
+pub(super) struct Up {
+    pub(super) link: Arc<CommandLink>,
+    /// Whether the switch has been read since.
+    pub(super) read: bool,
+}
+
 /// The way to send commands to one switch, whichever connection it has at the moment.
 #[derive(Debug, Clone)]
 pub struct Commands {
-    link: watch::Receiver<Option<Arc<CommandLink>>>,
+    up: watch::Receiver<Option<Up>>,
+    wake: Arc<Notify>,
 }
 
 impl Commands {
-    pub(super) fn new(link: watch::Receiver<Option<Arc<CommandLink>>>) -> Self {
-        Self { link }
+    pub(super) fn new(up: watch::Receiver<Option<Up>>, wake: Arc<Notify>) -> Self {
+        Self { up, wake }
     }
 
-    /// Waits until the switch has been read, as just after a start: whoever has dialled a code then is better served late than
-    /// refused. A switch that has no link by `limit` is found out by the next command.
+    /// Waits for a link, as just after a restart of the switch. Whoever asks has a question of that switch, so it is there:
+    /// the driver tries at once, whatever its back-off says. If there is no link by `limit`, the next command finds out.
+    pub async fn until_linked(&self, limit: Duration) {
+        self.until(limit, |_| true).await;
+    }
+
+    /// Waits until the switch has been read, too: whoever has dialled a star code then is better served late than refused.
     pub async fn until_read(&self, limit: Duration) {
-        let mut link = self.link.clone();
-        let _ = timeout(limit, link.wait_for(Option::is_some)).await;
+        self.until(limit, |up| up.read).await;
+    }
+
+    async fn until(&self, limit: Duration, enough: impl Fn(&Up) -> bool) {
+        let mut up = self.up.clone();
+        if up.borrow().is_none() {
+            self.wake.notify_one();
+        }
+        // What is missing then is said by the command that needs it.
+        let _ = timeout(limit, up.wait_for(|up| up.as_ref().is_some_and(&enough))).await;
     }
 
     fn link(&self) -> Result<Arc<CommandLink>, RunError> {
-        self.link.borrow().clone().ok_or(RunError::Down)
+        let up = self.up.borrow();
+        up.as_ref().map(|up| up.link.clone()).ok_or(RunError::Down)
     }
 
     /// Who waits in the channel `leg`; `None` if this switch has no such channel.

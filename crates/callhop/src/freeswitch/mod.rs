@@ -28,12 +28,14 @@ use callhop_esl::{
     Backoff, CommandError, CommandLink, ConnectError, Event, EventLink, EventName, LinkError,
     Options, Secret, Subscription,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use crate::config;
 use crate::controller::{Core, Metrics};
+
+use commands::Up;
 
 pub use commands::{Commands, RunError};
 
@@ -92,7 +94,8 @@ pub struct Driver {
     password: Secret,
     core: Core,
     metrics: Arc<Metrics>,
-    commands: watch::Sender<Option<Arc<CommandLink>>>,
+    commands: watch::Sender<Option<Up>>,
+    wake: Arc<Notify>,
 }
 
 impl Driver {
@@ -100,6 +103,7 @@ impl Driver {
     #[must_use]
     pub fn new(switch: &config::Freeswitch, core: Core, metrics: Arc<Metrics>) -> (Self, Commands) {
         let (sender, receiver) = watch::channel(None);
+        let wake = Arc::new(Notify::new());
         let driver = Self {
             name: switch.name.clone(),
             address: switch.address.clone(),
@@ -107,8 +111,9 @@ impl Driver {
             core,
             metrics,
             commands: sender,
+            wake: wake.clone(),
         };
-        (driver, Commands::new(receiver))
+        (driver, Commands::new(receiver, wake))
     }
 
     /// Keeps the switch connected until the program ends.
@@ -129,7 +134,8 @@ impl Driver {
                 said = error;
             }
             let delay = backoff.next_delay(rand::random::<f64>());
-            tokio::time::sleep(delay).await;
+            // A question from the switch tells that it is there.
+            let _ = timeout(delay, self.wake.notified()).await;
             if backoff.attempts() == 1 {
                 said.clear();
             }
@@ -163,6 +169,11 @@ impl Driver {
                 .map_err(at)?,
         );
         backoff.reset();
+        // Where a call rings can be asked from now on.
+        self.commands.send_replace(Some(Up {
+            link: link.clone(),
+            read: false,
+        }));
 
         let started = Instant::now();
         let mut buffered = Vec::new();
@@ -180,7 +191,10 @@ impl Driver {
         self.core
             .send(Input::Registrations(self.name.clone(), registrations));
         self.core.send(Input::Resynced(self.name.clone(), legs));
-        self.commands.send_replace(Some(link.clone()));
+        self.commands.send_replace(Some(Up {
+            link: link.clone(),
+            read: true,
+        }));
         self.metrics.link(&self.name, true);
         let (changed, registered) = mpsc::unbounded_channel();
         for event in &buffered {

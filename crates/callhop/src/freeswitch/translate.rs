@@ -68,7 +68,6 @@ fields! {
     NetworkPort = "variable_sip_network_port",
     ContactUri = "variable_sip_contact_uri",
     OfferedCodecs = "variable_ep_codec_string",
-    CallhopDomain = "variable_callhop_in_domain",
     CallhopExtension = "variable_callhop_extension",
 }
 
@@ -233,7 +232,6 @@ pub struct Caller {
 pub fn caller(dump: &Event) -> Option<Caller> {
     let fields = WANTED.scan(dump);
     let direction = facts(&fields).direction;
-    let domain = |field: F| fields.get(field as usize).and_then(|d| d.parse().ok());
     let extension = text(&fields, F::CallhopExtension);
     Some(Caller {
         leg: id(&fields, F::UniqueId)?,
@@ -241,7 +239,9 @@ pub fn caller(dump: &Event) -> Option<Caller> {
         device: device(&fields, direction),
         dialled: text(&fields, F::Destination),
         extension: (!extension.is_empty()).then_some(extension),
-        domain: domain(F::DomainName).or_else(|| domain(F::CallhopDomain)),
+        domain: fields
+            .get(F::DomainName as usize)
+            .and_then(|d| d.parse().ok()),
         phone: phone(&fields),
         codecs: codecs(&text(&fields, F::OfferedCodecs)),
     })

@@ -6,7 +6,7 @@
 //! | address | answer |
 //! |---|---|
 //! | `/freeswitch/<switch>/star/<uuid>` | `intercept <uuid> <codec or ->`, `beep`, or `refuse <cause>` |
-//! | `/freeswitch/<switch>/hunt/<uuid>` | a dial string |
+//! | `/freeswitch/<switch>/hunt/<domain>/<uuid>` | a dial string; the domain counts for a call that has none of its own |
 //! | `/healthz`, `/readyz` | 200 while it runs; while a switch is fresh and the database answers |
 //! | `/metrics` | OpenMetrics |
 //! | `/v1/status`, `/v1/calls`, `/v1/why/<extension>` | JSON for the command line |
@@ -47,7 +47,7 @@ pub(crate) async fn serve(
 fn router(controller: Controller) -> Router {
     Router::new()
         .route("/freeswitch/{switch}/star/{channel}", get(star))
-        .route("/freeswitch/{switch}/hunt/{channel}", get(hunt))
+        .route("/freeswitch/{switch}/hunt/{domain}/{channel}", get(hunt))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -80,13 +80,15 @@ async fn star(
 
 async fn hunt(
     State(controller): State<Controller>,
-    Path((switch, channel)): Path<(String, String)>,
+    Path((switch, domain, channel)): Path<(String, String, String)>,
 ) -> Response {
     let Some((switch, channel)) = names(&switch, &channel) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let metrics = controller.clone();
-    let asked = tokio::spawn(async move { controller.hunt(switch, channel).await });
+    // A dialplan that names no domain, or a bad one, still has its calls answered that bring their own.
+    let domain = domain.parse().ok();
+    let asked = tokio::spawn(async move { controller.hunt(switch, domain, channel).await });
     match asked.await {
         Ok(Ok(dial_string)) => dial_string.into_response(),
         Ok(Err(error)) => {

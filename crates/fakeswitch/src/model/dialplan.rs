@@ -125,7 +125,14 @@ impl World {
 
     fn ask(&mut self, caller: &Uuid, what: Ask) {
         let generation = self.set_task(caller, Task::Asking(what));
-        let path = format!("/freeswitch/{}/{what}/{caller}", self.config.switch_name);
+        let switch = &self.config.switch_name;
+        let path = match (what, self.live(caller)) {
+            (Ask::Hunt, Some(channel)) => {
+                let domain = channel.vars.get("callhop_in_domain").unwrap_or_default();
+                format!("/freeswitch/{switch}/hunt/{domain}/{caller}")
+            }
+            _ => format!("/freeswitch/{switch}/{what}/{caller}"),
+        };
         self.questions.push(Question {
             channel: caller.to_string(),
             path: path.clone(),
