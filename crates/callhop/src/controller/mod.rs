@@ -39,6 +39,10 @@ pub use task::{Core, StarReply};
 /// How long a question waits for the database before the directory is used as it is.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(150);
 
+/// How long a star code waits for the events that were made before it: the switch looks every 20 ms whether it has some to
+/// send.
+const EVENT_LAG: Duration = Duration::from_millis(40);
+
 /// How long a question waits for a link to its switch.
 const LINK_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -111,8 +115,13 @@ impl Controller {
     ) -> Result<StarReply, AskError> {
         if let Some(commands) = self.switches.get(&switch) {
             commands.until_read(FRESH_TIMEOUT).await;
+            commands.hurry_events();
         }
-        let caller = self.caller(&switch, &channel).await?;
+        let (caller, ()) = tokio::join!(
+            self.caller(&switch, &channel),
+            self.core.until_reported(&switch, &channel, EVENT_LAG)
+        );
+        let caller = caller?;
         if !caller.is_waiting {
             return Err(AskError::NotWaiting(channel));
         }

@@ -29,6 +29,7 @@ pub(super) enum Message {
     Input(Input),
     Star(SwitchName, Caller, oneshot::Sender<StarReply>),
     Hunt(SwitchName, ExtensionId, oneshot::Sender<Option<String>>),
+    Reported(SwitchName, ChannelId, oneshot::Sender<()>),
     View(View),
 }
 
@@ -55,6 +56,7 @@ impl std::fmt::Debug for Message {
             Self::Input(_) => "Input",
             Self::Star(..) => "Star",
             Self::Hunt(..) => "Hunt",
+            Self::Reported(..) => "Reported",
             Self::View(_) => "View",
         })
     }
@@ -92,6 +94,14 @@ impl Core {
             let _ = tell.send(look(core, now));
         })));
         told.await.ok()
+    }
+
+    /// Waits until the switch has reported a leg: whatever it reported before that leg came is known by then.
+    pub async fn until_reported(&self, switch: &SwitchName, leg: &ChannelId, limit: Duration) {
+        let (tell, told) = oneshot::channel();
+        self.put(Message::Reported(switch.clone(), leg.clone(), tell));
+        // Without the report, what is read again has to do.
+        let _ = tokio::time::timeout(limit, told).await;
     }
 
     pub(super) fn put(&self, message: Message) {
@@ -160,6 +170,8 @@ pub(super) struct CoreTask {
     metrics: Arc<Metrics>,
     waiting_stars: HashMap<AskId, (ChannelId, String, oneshot::Sender<StarReply>)>,
     waiting_hunts: HashMap<AskId, oneshot::Sender<Option<String>>>,
+    /// Legs that have asked, of which no event has come yet.
+    unreported: HashMap<(SwitchName, ChannelId), oneshot::Sender<()>>,
     last_ask: u64,
 }
 
@@ -190,6 +202,7 @@ impl CoreTask {
             metrics,
             waiting_stars: HashMap::new(),
             waiting_hunts: HashMap::new(),
+            unreported: HashMap::new(),
             last_ask: 0,
         }
     }
@@ -216,7 +229,16 @@ impl CoreTask {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Input(input) => self.handle(input),
+            Message::Input(input) => {
+                if let Input::Leg(switch, event) = &input
+                    && !self.unreported.is_empty()
+                    && let Some(tell) = self.unreported.remove(&(switch.clone(), event.leg.clone()))
+                {
+                    // Whoever waited looks after this event was handled: his question goes through the same queue.
+                    let _ = tell.send(());
+                }
+                self.handle(input);
+            }
             Message::Star(switch, caller, reply) => {
                 let ask = self.next_ask();
                 self.waiting_stars
@@ -236,8 +258,21 @@ impl CoreTask {
                 self.waiting_hunts.insert(ask, reply);
                 self.handle(Input::Hunt(ask, switch, extension));
             }
+            Message::Reported(switch, leg, tell) => {
+                if self.has(&switch, &leg) {
+                    let _ = tell.send(());
+                } else {
+                    self.unreported.retain(|_, tell| !tell.is_closed());
+                    self.unreported.insert((switch, leg), tell);
+                }
+            }
             Message::View(look) => look(&self.core, self.clock.now()),
         }
+    }
+
+    fn has(&self, switch: &SwitchName, leg: &ChannelId) -> bool {
+        let switch = self.core.switch(switch);
+        switch.is_some_and(|switch| switch.tracker().leg(leg).is_some())
     }
 
     fn next_ask(&mut self) -> AskId {

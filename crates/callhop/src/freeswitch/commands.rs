@@ -48,11 +48,21 @@ pub(super) struct Up {
 pub struct Commands {
     up: watch::Receiver<Option<Up>>,
     wake: Arc<Notify>,
+    poke: Arc<Notify>,
 }
 
 impl Commands {
-    pub(super) fn new(up: watch::Receiver<Option<Up>>, wake: Arc<Notify>) -> Self {
-        Self { up, wake }
+    pub(super) fn new(
+        up: watch::Receiver<Option<Up>>,
+        wake: Arc<Notify>,
+        poke: Arc<Notify>,
+    ) -> Self {
+        Self { up, wake, poke }
+    }
+
+    /// Has the switch send now what it would send at its next look, up to 20 ms later.
+    pub fn hurry_events(&self) {
+        self.poke.notify_one();
     }
 
     /// Waits for a link, as just after a restart of the switch. Whoever asks has a question of that switch, so it is there:

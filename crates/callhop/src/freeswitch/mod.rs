@@ -96,6 +96,7 @@ pub struct Driver {
     metrics: Arc<Metrics>,
     commands: watch::Sender<Option<Up>>,
     wake: Arc<Notify>,
+    poke: Arc<Notify>,
 }
 
 impl Driver {
@@ -104,6 +105,7 @@ impl Driver {
     pub fn new(switch: &config::Freeswitch, core: Core, metrics: Arc<Metrics>) -> (Self, Commands) {
         let (sender, receiver) = watch::channel(None);
         let wake = Arc::new(Notify::new());
+        let poke = Arc::new(Notify::new());
         let driver = Self {
             name: switch.name.clone(),
             address: switch.address.clone(),
@@ -112,8 +114,9 @@ impl Driver {
             metrics,
             commands: sender,
             wake: wake.clone(),
+            poke: poke.clone(),
         };
-        (driver, Commands::new(receiver, wake))
+        (driver, Commands::new(receiver, wake, poke))
     }
 
     /// Keeps the switch connected until the program ends.
@@ -212,14 +215,18 @@ impl Driver {
             }
         };
         tokio::pin!(background);
+        let silence = sleep_until(Instant::now() + SILENCE);
+        tokio::pin!(silence);
         loop {
             tokio::select! {
                 biased;
-                event = timeout(SILENCE, events.next()) => match event {
-                    Ok(event) => self.handle_event(&event?, &changed),
-                    Err(_) => return Err(SwitchError::Silent),
-                },
+                event = events.next() => {
+                    self.handle_event(&event?, &changed);
+                    silence.as_mut().reset(Instant::now() + SILENCE);
+                }
+                () = self.poke.notified() => events.poke()?,
                 () = &mut background => return Err(SwitchError::CommandLinkDown),
+                () = &mut silence => return Err(SwitchError::Silent),
             }
         }
     }
