@@ -14,6 +14,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::program::tied;
+
 /// How long the program may take to be ready, and to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -96,7 +98,7 @@ impl Controller {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.setup.program);
+        let mut command = tied(&self.setup.program);
         command
             .arg("--config")
             .arg(self.setup.dir.join("callhop.toml"))

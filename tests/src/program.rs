@@ -21,6 +21,19 @@ fn profile() -> Result<(PathBuf, String)> {
     Ok((target.to_owned(), name.to_string_lossy().into_owned()))
 }
 
+/// A command whose process ends with ours, however ours ends (`prctl(PR_SET_PDEATHSIG)`, by setpriv of util-linux): a run
+/// that is killed leaves no switch and no controller behind.
+#[must_use]
+pub fn tied(program: &Path) -> Command {
+    const SETPRIV: &str = "/usr/bin/setpriv";
+    if !Path::new(SETPRIV).exists() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(SETPRIV);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
 /// Cargo's target folder.
 ///
 /// # Errors

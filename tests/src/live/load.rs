@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     cast::Phone,
+    program::tied,
     report::{Ledger, Measure},
     site::Site,
     stage::{Direction, SOON, Stage},
@@ -89,12 +90,12 @@ fn measured(lab: &mut Lab, length: Duration) -> Result<()> {
     let began = Instant::now();
     let mut calling = call(lab, rate, length)?;
     let mut ledger = Ledger::default();
-    let moves = while_it_lasts(lab, &mut ledger, &mut calling);
-    if moves.is_err() {
+    let done = while_it_lasts(lab, &mut ledger, &mut calling);
+    if done.is_err() {
         calling.kill()?;
     }
     calling.wait()?;
-    let moves = moves?;
+    let done = done?;
     let seconds = began.elapsed().as_secs_f64();
     let after = (used(lab.switch_pid())?, used(lab.controller().pid())?);
     let counted = counted(&statistics(lab))?;
@@ -103,7 +104,10 @@ fn measured(lab: &mut Lab, length: Duration) -> Result<()> {
         "load: SIPp: {} calls, {} failed, {} retransmissions",
         counted.successful, counted.failed, counted.retransmissions
     );
-    println!("load: {moves} moves and as many inbound calls of the phones, all as they should be");
+    println!(
+        "load: {} moves and {} inbound calls of the phones, all as they should be",
+        done.moves, done.hunts
+    );
     let row = |name: &str, cpu: f64, it: Used| {
         println!(
             "load: {name:<10} CPU {cpu:>7.2} s = {:>5.1} % of one core, memory {:>7} KiB",
@@ -140,26 +144,35 @@ fn measured(lab: &mut Lab, length: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Moves and hunts until SIPp has ended; how many of each.
-fn while_it_lasts(lab: &mut Lab, ledger: &mut Ledger, calling: &mut Child) -> Result<u32> {
-    let mut moves = 0;
+/// What the phones did meanwhile.
+#[derive(Debug, Clone, Copy, Default)]
+struct Done {
+    moves: u32,
+    hunts: u32,
+}
+
+/// Moves and hunts until SIPp has ended.
+fn while_it_lasts(lab: &mut Lab, ledger: &mut Ledger, calling: &mut Child) -> Result<Done> {
+    let mut done = Done::default();
     while calling.try_wait()?.is_none() {
         for direction in Direction::BOTH {
             let mut stage = Stage { site: lab, ledger };
             stage
                 .rings_exactly(Phone::Out2, "1000", ALL, SOON)
-                .with_context(|| format!("after {moves} moves"))?;
+                .with_context(|| format!("after {done:?}"))?;
+            done.hunts += 1;
             let mut talk = stage.talk(direction, Phone::P1001)?;
+            done.hunts += u32::from(direction == Direction::FarCalls);
             for new in [Phone::P1002, Phone::P1003] {
                 talk = stage
                     .measured_move(talk, new, "*33", Measure::PullGap, Measure::PullTime)
-                    .with_context(|| format!("after {moves} moves"))?;
-                moves += 1;
+                    .with_context(|| format!("after {done:?}"))?;
+                done.moves += 1;
             }
             stage.over(talk)?;
         }
     }
-    Ok(moves)
+    Ok(done)
 }
 
 /// SIPp as device 3001: registered once, by hand, because SIPp answers there and does nothing else.
@@ -173,7 +186,7 @@ fn statistics(lab: &Lab) -> PathBuf {
 }
 
 fn sipp(lab: &Lab, which: u16, args: &[&str]) -> Result<Command> {
-    let mut command = Command::new("sipp");
+    let mut command = tied(Path::new("sipp"));
     let media = lab.ports().load(4 + 4 * which).to_string();
     command
         .args([

@@ -5,13 +5,14 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 
 use super::ports::{Ports, local};
+use crate::program::tied;
 
 /// The password of the lab's event socket.
 pub const PASSWORD: &str = "lab";
@@ -62,7 +63,7 @@ impl Switch {
         for sub in ["log", "db", "run"] {
             fs::create_dir_all(self.dir.join(sub))?;
         }
-        let mut command = Command::new(&self.program);
+        let mut command = tied(&self.program);
         command.args(["-nonat", "-nf", "-nc"]);
         for (option, sub) in [
             ("-conf", "conf"),

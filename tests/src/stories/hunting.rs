@@ -34,7 +34,7 @@ fn measured(stage: &mut Stage<'_>) -> Result<()> {
         return Ok(());
     }
     stage.let_ring(ALL)?;
-    for _ in 0..25 {
+    for _ in 0..50 {
         for (number, measure) in [("1900", Measure::Static), ("1000", Measure::Hunt)] {
             let since = stage.site.now();
             let call = stage.dial(Out1, number)?;
