@@ -43,7 +43,7 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
-    task::AbortHandle,
+    task::{AbortHandle, JoinHandle},
 };
 
 pub use config::{Action, Config, Extension, Faults, Pattern, Registrations};
@@ -84,7 +84,7 @@ pub struct FakeSwitch {
     inputs: mpsc::UnboundedSender<Input>,
     frozen: watch::Sender<bool>,
     faults: Faults,
-    listener: Option<AbortHandle>,
+    listener: Option<JoinHandle<()>>,
     world: AbortHandle,
 }
 
@@ -237,6 +237,8 @@ impl FakeSwitch {
     pub async fn stop(&mut self, registrations: Registrations) -> Result<(), FakeError> {
         if let Some(listener) = self.listener.take() {
             listener.abort();
+            // The port is free once the task is gone, not once it was told to go. It ends as aborted.
+            let _ = listener.await;
         }
         self.control(Control::Restart(registrations)).await?;
         self.control(Control::Running(false)).await.map(drop)
@@ -297,7 +299,7 @@ impl FakeSwitch {
     fn listen_on(&mut self, listener: TcpListener) {
         let (inputs, frozen) = (self.inputs.clone(), self.frozen.subscribe());
         let task = tokio::spawn(wire::listen(listener, inputs, frozen, self.faults));
-        self.listener = Some(task.abort_handle());
+        self.listener = Some(task);
     }
 }
 
