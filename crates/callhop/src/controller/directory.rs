@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callhop_calls::core::{Input, StoreFailure};
-use callhop_store::{DatabaseError, Revision, Store};
+use callhop_store::{DatabaseError, ResetRouteError, Revision, SetRouteError, Store};
 use tokio::sync::Mutex;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
@@ -39,14 +39,31 @@ pub(super) async fn open(store: &config::Store) -> anyhow::Result<Arc<dyn Store>
     }
 }
 
-/// What the core is told about a route that was not stored.
-pub(super) fn failure(error: &anyhow::Error) -> StoreFailure {
-    let unavailable = error.chain().any(|cause| {
-        cause
-            .downcast_ref::<DatabaseError>()
-            .is_some_and(DatabaseError::is_unavailable)
-    });
-    let text = format!("{error:#}");
+/// What the core is told about a route that was not set.
+pub(super) fn not_set(error: SetRouteError) -> StoreFailure {
+    let text = error.to_string();
+    match error {
+        SetRouteError::Database(error) => failed(error),
+        SetRouteError::UnknownExtension(_)
+        | SetRouteError::NotOwnDevice { .. }
+        | SetRouteError::UnknownTarget(_)
+        | SetRouteError::OtherDomain { .. }
+        | SetRouteError::ToItself(_)
+        | SetRouteError::EndInThePast { .. } => StoreFailure::Refused(text),
+    }
+}
+
+/// What the core is told about a route that was not reset.
+pub(super) fn not_reset(error: ResetRouteError) -> StoreFailure {
+    match error {
+        ResetRouteError::Database(error) => failed(error),
+        ResetRouteError::UnknownExtension(_) => StoreFailure::Refused(error.to_string()),
+    }
+}
+
+fn failed(error: DatabaseError) -> StoreFailure {
+    let unavailable = error.is_unavailable();
+    let text = format!("{:#}", anyhow::Error::from(error));
     if unavailable {
         StoreFailure::Unavailable(text)
     } else {
@@ -156,5 +173,27 @@ impl DirectorySync {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_told_from_a_route_that_is_refused() {
+        let away = || DatabaseError::Timeout {
+            after: Duration::from_secs(2),
+        };
+        let is_unavailable = |failure| matches!(failure, StoreFailure::Unavailable(_));
+        assert!(is_unavailable(not_set(away().into())));
+        assert!(is_unavailable(not_reset(away().into())));
+        let gone = || "1000@lab.test".parse().unwrap();
+        assert!(!is_unavailable(not_set(SetRouteError::UnknownExtension(
+            gone()
+        ))));
+        assert!(!is_unavailable(not_reset(
+            ResetRouteError::UnknownExtension(gone())
+        )));
     }
 }

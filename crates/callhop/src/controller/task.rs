@@ -371,21 +371,17 @@ impl CoreTask {
         tokio::spawn(async move {
             let actor = Actor::Device(device);
             let write = async {
+                let (store, now) = (&store, unix_now());
                 match &route {
-                    Some(route) => store
-                        .set_route(&extension, route, &actor, unix_now())
-                        .await
-                        .map_err(anyhow::Error::from)?,
-                    None => match store
-                        .reset_route(&extension, &actor, unix_now())
-                        .await
-                        .map_err(anyhow::Error::from)?
-                    {
-                        Some(revision) => revision,
-                        None => return Ok(()),
-                    },
-                };
-                anyhow::Ok(())
+                    Some(route) => {
+                        let set = store.set_route(&extension, route, &actor, now).await;
+                        set.map(drop).map_err(directory::not_set)
+                    }
+                    None => {
+                        let reset = store.reset_route(&extension, &actor, now).await;
+                        reset.map(drop).map_err(directory::not_reset)
+                    }
+                }
             };
             let result = match tokio::time::timeout(STORE_TIMEOUT, write).await {
                 Ok(Ok(())) => {
@@ -393,10 +389,10 @@ impl CoreTask {
                     directory.refresh(REFRESH_TIMEOUT).await;
                     Ok(())
                 }
-                Ok(Err(error)) => {
+                Ok(Err(failure)) => {
                     metrics.store_error();
-                    error!(%extension, error = format!("{error:#}"), "the route was not stored");
-                    Err(directory::failure(&error))
+                    error!(%extension, %failure, "the route was not stored");
+                    Err(failure)
                 }
                 Err(_) => {
                     metrics.store_error();
