@@ -55,7 +55,7 @@ fn run() -> Result<ExitCode> {
     }
     let Some(freeswitch) = switch::find() else {
         println!(
-            "not run: {} stories on a real FreeSWITCH: none found by CALLHOP_FREESWITCH, PATH, /opt/fs",
+            "not run: {} stories on a real FreeSWITCH: none found by CALLHOP_FREESWITCH or on PATH",
             wanted.len()
         );
         return Ok(ExitCode::from(NOT_RUN));

@@ -17,7 +17,7 @@ use crate::program::tied;
 /// The password of the lab's event socket.
 pub const PASSWORD: &str = "lab";
 
-/// Finds FreeSWITCH: `CALLHOP_FREESWITCH` (the program, or the prefix it was installed to), `PATH`, `/opt/fs`, `/usr`.
+/// Finds FreeSWITCH: `CALLHOP_FREESWITCH` (the program, or the prefix it was installed to), else `PATH`.
 #[must_use]
 pub fn find() -> Option<PathBuf> {
     let named = env::var_os("CALLHOP_FREESWITCH").map(PathBuf::from);
@@ -26,7 +26,6 @@ pub fn find() -> Option<PathBuf> {
         Some(named) => vec![named.join("bin/freeswitch"), named],
         None => env::split_paths(&path)
             .map(|dir| dir.join("freeswitch"))
-            .chain(["/opt/fs/bin/freeswitch".into()])
             .collect(),
     };
     candidates.into_iter().find(|candidate| candidate.is_file())
