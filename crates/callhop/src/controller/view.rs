@@ -19,6 +19,8 @@ pub struct SwitchView {
     pub legs: usize,
     /// How many moves are under way.
     pub moves: usize,
+    /// Events that came when their leg was gone already, and so changed nothing.
+    pub late_events: u64,
 }
 
 /// A leg of a call.
@@ -87,6 +89,7 @@ pub fn switches(core: &Core) -> Vec<SwitchView> {
             fresh: switch.is_fresh(),
             legs: switch.tracker().len(),
             moves: switch.moves(),
+            late_events: switch.late_events(),
         })
         .collect();
     views.sort_by(|a, b| a.name.cmp(&b.name));
