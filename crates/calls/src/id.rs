@@ -211,6 +211,75 @@ in_domain!(
     ExtensionId, "an extension"
 );
 
+/// One move, told apart from those of every other run of every controller: in the journal, in a variable of the legs that
+/// it makes, and as the number of the job that makes them. Written as a UUID: the run's 64 bits, then the move's own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MoveId {
+    /// The run of the controller, a random number.
+    pub run: u64,
+    /// The moves of a run are counted.
+    pub count: u64,
+}
+
+impl fmt::Display for MoveId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (run, count) = (self.run, self.count);
+        write!(
+            f,
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            run >> 32,
+            (run >> 16) & 0xffff,
+            run & 0xffff,
+            count >> 48,
+            count & 0xffff_ffff_ffff
+        )
+    }
+}
+
+impl fmt::Debug for MoveId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text is not one that [`MoveId`] writes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this is not the id of a move")]
+pub struct NotAMoveId;
+
+impl FromStr for MoveId {
+    type Err = NotAMoveId;
+
+    fn from_str(text: &str) -> Result<Self, NotAMoveId> {
+        let hex: String = text.split('-').collect();
+        let value = u128::from_str_radix(&hex, 16).map_err(|_| NotAMoveId)?;
+        let id = Self {
+            run: (value >> 64) as u64,
+            count: value as u64,
+        };
+        // Only what is written here is read back: no other case, no sign, no dash elsewhere.
+        if id.to_string() == text {
+            Ok(id)
+        } else {
+            Err(NotAMoveId)
+        }
+    }
+}
+
+impl serde::Serialize for MoveId {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for MoveId {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        <String as serde::Deserialize>::deserialize(d)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
 /// Seconds since 1970-01-01 00:00 UTC, the clock of routes. The core never reads a clock: it comes in as an argument.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
@@ -270,6 +339,19 @@ mod tests {
             "1000@a@b",
             "a domain has the character '@' at position 2, which is not allowed",
         );
+    }
+
+    #[test]
+    fn the_id_of_a_move_is_read_back_as_it_was_written() {
+        let id = MoveId {
+            run: 0x0123_4567_89ab_cdef,
+            count: 42,
+        };
+        assert_eq!(id.to_string(), "01234567-89ab-cdef-0000-00000000002a");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "x", "01234567-89AB-cdef-0000-00000000002a", "+1234567-89ab-cdef-0000-00000000002a", "0123456789abcdef000000000000002a"] {
+            assert_eq!(text.parse::<MoveId>(), Err(NotAMoveId), "{text:?}");
+        }
     }
 
     #[test]

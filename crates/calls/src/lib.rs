@@ -13,7 +13,9 @@
 pub mod core;
 pub mod directory;
 pub mod id;
+pub mod journal;
 pub mod pull;
+pub mod push;
 pub mod routing;
 pub mod star;
 pub mod tracker;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::directory::{Directory, Extension, Route, RouteEnd, RouteTarget};
 use crate::id::{DeviceId, ExtensionId, Number, UnixTime};
+use crate::push::PushPolicy;
 use crate::star::Features;
 
 /// How many routes may be followed one after the other (DESIGN 2.5).
@@ -32,6 +33,8 @@ pub struct Policy {
     pub unregistered: Unregistered,
     /// Whether a route may lead to a colleague.
     pub colleagues: bool,
+    /// How calls are pushed.
+    pub push: PushPolicy,
 }
 
 impl Default for Policy {
@@ -40,6 +43,7 @@ impl Default for Policy {
             features: Features::default(),
             unregistered: Unregistered::default(),
             colleagues: true,
+            push: PushPolicy::default(),
         }
     }
 }

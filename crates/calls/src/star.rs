@@ -22,6 +22,8 @@ pub struct Features {
     pub route_to: String,
     /// Everything rings again, `*51`.
     pub route_reset: String,
+    /// Pushes the call in which it is dialled, `*9`. Nobody calls it, so it may be the beginning of another code.
+    pub push: String,
 }
 
 impl Default for Features {
@@ -31,6 +33,7 @@ impl Default for Features {
             route_here: "*50".into(),
             route_to: "*49".into(),
             route_reset: "*51".into(),
+            push: "*9".into(),
         }
     }
 }
@@ -93,7 +96,7 @@ pub enum StarError {
 }
 
 impl Features {
-    /// The codes with the names of their keys.
+    /// The codes that are called, with the names of their keys.
     #[must_use]
     pub fn codes(&self) -> [(&'static str, &str); 4] {
         [
@@ -110,7 +113,7 @@ impl Features {
     /// The first code that is none, or that hides another one.
     pub fn check(&self) -> Result<(), FeatureError> {
         let codes = self.codes();
-        for (key, code) in codes {
+        for (key, code) in codes.into_iter().chain([("push", self.push.as_str())]) {
             let fits = (1..=10).contains(&code.len())
                 && code
                     .bytes()
