@@ -246,7 +246,6 @@ fn rule_2_5_2_colleagues_can_be_switched_off() {
     let mut w = World::with(Policy {
         colleagues: false,
         ..Policy::default()
-        ..Policy::default()
     });
     w.dials("d1=1001", "*492000");
     w.dials("d2=1002", "*491003");
