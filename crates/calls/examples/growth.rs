@@ -19,7 +19,9 @@ use callhop_calls::core::{Core, Input, Now};
 use callhop_calls::directory::Extension;
 use callhop_calls::id::{ChannelId, DeviceId, SwitchName, UnixTime};
 use callhop_calls::routing::Policy;
-use callhop_calls::tracker::{Change, Direction, Facts, LegEvent, Party, Progress, Sequence};
+use callhop_calls::tracker::{
+    Arming, Change, Direction, Facts, LegEvent, Party, Progress, Sequence,
+};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -93,7 +95,7 @@ impl Site {
             unix: UnixTime(0),
         };
         let switch: SwitchName = "fs1".parse().expect("a name");
-        let mut core = Core::new([switch.clone()], HashMap::new(), Policy::default(), now);
+        let mut core = Core::new([switch.clone()], HashMap::new(), Policy::default(), 1, now);
         core.handle(Input::Resynced(switch.clone(), Vec::new()), now);
         Self {
             core,
@@ -131,6 +133,8 @@ impl Site {
             },
             codec: (progress > Progress::Setup).then(|| "PCMA".into()),
             phone: Some("192.168.100.200:5060".into()),
+            arming: Arming::No,
+            made_by: None,
         };
         Input::Leg(
             self.switch.clone(),

@@ -18,8 +18,11 @@
 //!               (2) Unknown -- resynced --> moved / failed
 //! ```
 //!
+//! A push is drawn in `core/push.rs`.
+//!
 //! **Invariant**: a pull is moved only by the switch's report of the bridge between exactly `new_leg` and `far_leg`.
-//! **Invariant**: the core has no output that hangs up a leg of the old call.
+//! **Invariant**: a leg is released only when the switch has reported that its far end talks elsewhere, or is gone; and a
+//! target of a push only before it has answered.
 //! **Invariant**: a leg is in at most one move, in whichever role.
 //! **Invariant**: what is written to the routing snapshot of a switch is what [`Core::handle`] would answer to a hunt there.
 
@@ -28,23 +31,32 @@ mod input;
 mod moves;
 mod output;
 mod publish;
+mod push;
+mod pushes;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::directory::{Directory, Extension, Route, RouteEnd, RouteTarget};
-use crate::id::{ChannelId, DeviceId, Domain, ExtensionId, Number, SwitchName, UnixTime};
-use crate::pull::{self, PullRefusal, Puller};
+use crate::id::{ChannelId, DeviceId, Domain, ExtensionId, MoveId, Number, SwitchName, UnixTime};
+use crate::journal::{Entry, Kind, OpenMove};
+use crate::pull::{self, Candidate, Class, PullRefusal, Puller};
 use crate::routing::{self, Hunt, Policy};
 use crate::star::StarCode;
 use crate::tracker::{Applied, Bond, Change, Corrections, LegEvent, SnapshotLeg, Tracker};
 
 use contacts::Contacts;
 use moves::{Ended, Move, Moves};
+use push::Happened;
+use pushes::{LegNews, Pushes};
 
 pub use input::{AskId, Asked, Input, Now, StoreFailure};
 pub use moves::{BRIDGE_TIMEOUT, RINGING_TIMEOUT};
-pub use output::{Answer, MoveEnd, MoveId, MoveReport, Output, PullOrder, Refusal};
+pub use output::{
+    Answer, ArmOrder, MoveEnd, MoveReport, Output, PullOrder, PushKeyRefusal, Refusal, RingOrder,
+    RingTarget, SplitOrder,
+};
+pub use pushes::PushWord;
 
 /// How many outputs the queue keeps room for while it is empty.
 const QUEUE: usize = 1024;
@@ -55,6 +67,9 @@ pub struct Switch {
     tracker: Tracker,
     fresh: bool,
     moves: Moves,
+    pushes: Pushes,
+    /// Moves that an earlier run has left open; they are taken up when the switch has been read.
+    adopt: Vec<OpenMove>,
     contacts: Contacts,
     /// What has been written to its routing snapshot: a hash of each answer, see [`publish`].
     published: HashMap<ExtensionId, u64>,
@@ -89,7 +104,18 @@ impl Switch {
     /// How many moves are under way.
     #[must_use]
     pub fn moves(&self) -> usize {
-        self.moves.len()
+        self.moves.len() + self.pushes.len()
+    }
+
+    /// The moves under way, in no particular order.
+    #[must_use]
+    pub fn open_moves(&self) -> Vec<OpenMove> {
+        let pulls = self.moves.open().cloned();
+        pulls.chain(self.pushes.open()).collect()
+    }
+
+    fn is_moving(&self, leg: &ChannelId) -> bool {
+        self.moves.is_moving(leg) || self.pushes.is_moving(leg)
     }
 }
 
@@ -107,19 +133,23 @@ pub struct Core {
     /// Routes that are being written.
     pending_routes: HashSet<AskId>,
     late_answers: u64,
-    next_move: u64,
+    /// A random number of this run of the program.
+    run: u64,
+    moves_begun: u64,
     /// Routes that ended up to here have been published.
     ends_seen: UnixTime,
     now: Now,
 }
 
 impl Core {
-    /// A core for these switches, with the settings of the domains that have some and of all others.
+    /// A core for these switches, with the settings of the domains that have some and of all others. `run` is a random
+    /// number: it tells the moves of this run of the program from those of all others.
     #[must_use]
     pub fn new(
         switches: impl IntoIterator<Item = SwitchName>,
         policies: HashMap<Domain, Policy>,
         default_policy: Policy,
+        run: u64,
         now: Now,
     ) -> Self {
         Self {
@@ -133,7 +163,8 @@ impl Core {
             outputs: VecDeque::new(),
             pending_routes: HashSet::new(),
             late_answers: 0,
-            next_move: 1,
+            run,
+            moves_begun: 0,
             ends_seen: now.unix,
             now,
         }
@@ -160,6 +191,13 @@ impl Core {
             Input::Registrations(switch, all) => self.handle_registrations(&switch, all),
             Input::Directory(changed, removed) => self.handle_directory(changed, removed),
             Input::WholeDirectory(extensions) => self.handle_whole_directory(extensions),
+            Input::OpenMoves(open) => self.handle_open_moves(open),
+            Input::PushKey(switch, leg) => self.handle_push_key(&switch, &leg),
+            Input::Digit(switch, leg, digit) => self.handle_digit(&switch, &leg, digit),
+            Input::NotSplit(switch, id) => self.push_happened(&switch, id, Happened::NotSplit),
+            Input::NotReached(switch, id, cause) => {
+                self.push_happened(&switch, id, Happened::NotReached(cause));
+            }
             Input::StarCode(asked) => self.handle_star(asked),
             Input::Hunt(ask, switch, extension) => self.handle_hunt(ask, &switch, &extension),
             Input::RouteStored(ask, result) => self.handle_route_stored(ask, result),
@@ -184,7 +222,11 @@ impl Core {
         let moves = self
             .switches
             .values()
-            .filter_map(|switch| switch.moves.next_timer());
+            .flat_map(|switch| {
+                let pushes = switch.fresh.then(|| switch.pushes.next_timer());
+                [switch.moves.next_timer(), pushes.flatten()]
+            })
+            .flatten();
         let route = self.directory.next_end(self.ends_seen).map(|end| {
             let left = end.0.saturating_sub(self.now.unix.0);
             self.now.mono + Duration::from_secs(u64::try_from(left).unwrap_or_default())
@@ -260,29 +302,70 @@ impl Core {
         };
         let (leg, change) = (event.leg.clone(), event.change.clone());
         let applied = switch.tracker.handle_event(event, self.now.mono);
-        let ended = match (change, applied) {
+        let (ended, news) = match (&change, applied) {
             // The switch reports the end of every leg more than once.
-            (Change::Gone, Applied::TooLate) => None,
+            (Change::Gone, Applied::TooLate) => (None, None),
             (_, Applied::TooLate) => {
                 switch.late_events += 1;
-                None
+                (None, None)
             }
-            (Change::Bridged(peer), Applied::Changed | Applied::Ignored) => {
-                switch.moves.bridged(&leg, &peer)
+            (Change::Bridged(peer), Applied::Changed | Applied::Ignored) => (
+                switch.moves.bridged(&leg, peer),
+                Some(LegNews::Bridged(peer)),
+            ),
+            (Change::Gone, Applied::Changed | Applied::Ignored) => {
+                (switch.moves.gone(&leg), Some(LegNews::Gone))
             }
-            (Change::Gone, Applied::Changed | Applied::Ignored) => switch.moves.gone(&leg),
             (
                 Change::Told | Change::Unbridged(_) | Change::Held | Change::Unheld,
                 Applied::Changed | Applied::Ignored,
-            ) => None,
+            ) => (None, Some(LegNews::Told)),
         };
-        self.report(name, ended);
+        self.report_pulls(name, ended);
+        if let Some(news) = news {
+            self.pushes_heard_of(name, &leg, news);
+        }
+        self.arm(name, &leg);
+        if let Change::Bridged(peer) = &change {
+            self.arm(name, peer);
+        }
     }
 
-    fn report(&mut self, name: &SwitchName, ended: impl IntoIterator<Item = Ended>) {
-        for (id, m, end) in ended {
-            let report = m.report(id, name, end, self.now.mono);
-            self.outputs.push_back(Output::Moved(report));
+    fn new_move(&mut self) -> MoveId {
+        self.moves_begun += 1;
+        MoveId {
+            run: self.run,
+            count: self.moves_begun,
+        }
+    }
+
+    fn report_pulls(&mut self, name: &SwitchName, ended: impl IntoIterator<Item = Ended>) {
+        for (m, end) in ended {
+            if m.class() == Some(Class::Pushed) {
+                // Who pushed waits for nothing any more, unless nobody has taken the call.
+                let old_leg = &m.open().old_leg;
+                let there = |switch: &Switch| switch.tracker.leg(old_leg).is_some();
+                if end == MoveEnd::Moved && self.switches.get(name).is_some_and(there) {
+                    self.outputs
+                        .push_back(Output::Release(name.clone(), m.open().old_leg.clone()));
+                }
+            }
+            let report = m.report(end, self.now.mono);
+            self.report(report);
+        }
+    }
+
+    fn report(&mut self, report: MoveReport) {
+        self.outputs
+            .push_back(Output::Journal(report.entry(self.now.unix)));
+        self.outputs.push_back(Output::Moved(report));
+    }
+
+    fn handle_open_moves(&mut self, open: Vec<OpenMove>) {
+        for open in open {
+            if let Some(switch) = self.switches.get_mut(&open.switch) {
+                switch.adopt.push(open);
+            }
         }
     }
 
@@ -299,8 +382,32 @@ impl Core {
         };
         switch.tracker.resync(legs);
         switch.fresh = true;
+        for open in std::mem::take(&mut switch.adopt) {
+            match (open.kind, open.new_leg.clone()) {
+                (Kind::Pull, Some(new_leg)) => {
+                    let m = Move::adopted(open, new_leg, self.now.mono);
+                    if let Some(switch) = self.switches.get_mut(name) {
+                        switch.moves.begin(m);
+                    }
+                }
+                (Kind::Push, _) => self.adopt_push(open),
+                // A pull always has a new leg; one that has lost it can only be closed.
+                (Kind::Pull, None) => {
+                    let end = MoveEnd::NewLegGone;
+                    self.report(MoveReport::new(open, None, None, end, None));
+                }
+            }
+        }
+        let Some(switch) = self.switches.get_mut(name) else {
+            return;
+        };
         let ended = switch.moves.resynced(&switch.tracker, self.now.mono);
-        self.report(name, ended);
+        let legs: Vec<_> = switch.tracker.legs().map(|(id, _)| id.clone()).collect();
+        self.report_pulls(name, ended);
+        self.pushes_resynced(name);
+        for leg in legs {
+            self.arm(name, &leg);
+        }
         self.publish_anew(name);
     }
 
@@ -317,7 +424,11 @@ impl Core {
         let corrections = switch.tracker.reconcile(read, absent, self.now.mono);
         let mut ended = switch.moves.corrected(&switch.tracker);
         ended.extend(absent.iter().filter_map(|leg| switch.moves.gone(leg)));
-        self.report(name, ended);
+        self.report_pulls(name, ended);
+        for leg in absent {
+            self.pushes_heard_of(name, leg, LegNews::Gone);
+        }
+        self.pushes_corrected(name);
         corrections
     }
 
@@ -426,7 +537,7 @@ impl Core {
     ) -> Result<(), Refusal> {
         let (Some(owner), Some(switch)) = (
             self.directory.extension(extension),
-            self.switches.get_mut(&asked.switch),
+            self.switches.get(&asked.switch),
         ) else {
             return Err(Refusal::Stale);
         };
@@ -442,25 +553,43 @@ impl Core {
             phone: asked.phone.as_deref(),
         };
         let found = pull::candidates(&switch.tracker, owner, Some(puller), from);
-        let best = match found.map(|found| found.into_iter().next()) {
-            Ok(Some(best)) => best,
-            Ok(None) => return Err(PullRefusal::NothingToPull.into()),
-            Err(refusal) => {
-                // A leg that waits to be connected has no far end yet: the cause is the move.
+        let found = found.map(|found| found.into_iter().next());
+        let is_free = |best: &Candidate| {
+            let legs = [&asked.new_leg, &best.old_leg, &best.far_leg];
+            !legs.iter().any(|leg| switch.is_moving(leg))
+        };
+        let best = match found {
+            Ok(Some(best)) if is_free(&best) => best,
+            found => {
+                // What the extension pushes is still its own: whoever of it asks takes it back.
+                let from = from.map(|number| DeviceId::new(number.clone(), to.domain.clone()));
                 let moving = owner.device_ids().find(|device| {
-                    from.is_none_or(|from| *from == device.number)
+                    from.as_ref().is_none_or(|from| from == device)
                         && switch
                             .tracker
                             .legs_of(device)
-                            .any(|leg| *leg != asked.new_leg && switch.moves.is_moving(leg))
+                            .any(|leg| *leg != asked.new_leg && switch.is_moving(leg))
                 });
-                return Err(moving.map_or(refusal, PullRefusal::MoveUnderWay).into());
+                let name = asked.switch.clone();
+                match (self.take_back(&name, extension, from.as_ref()), found) {
+                    // A recall rings: what has to be told to the ringing phones is known.
+                    (Some(pushed), Ok(Some(best))) if best.far_leg == pushed.far_leg => best,
+                    (Some(pushed), _) => Candidate::pushed(&pushed),
+                    (None, Ok(Some(best))) => {
+                        return Err(PullRefusal::MoveUnderWay(best.device).into());
+                    }
+                    (None, Ok(None)) => return Err(PullRefusal::NothingToPull.into()),
+                    // A leg that waits to be connected has no far end yet: the cause is the move.
+                    (None, Err(refusal)) => {
+                        return Err(moving.map_or(refusal, PullRefusal::MoveUnderWay).into());
+                    }
+                }
             }
         };
-        let legs = [&asked.new_leg, &best.old_leg, &best.far_leg];
-        if legs.iter().any(|leg| switch.moves.is_moving(leg)) {
-            return Err(PullRefusal::MoveUnderWay(best.device).into());
-        }
+        let id = self.new_move();
+        let Some(switch) = self.switches.get_mut(&asked.switch) else {
+            return Err(Refusal::Stale);
+        };
         let far = switch.tracker.leg(&best.far_leg);
         let party = far.map(|far| far.party.clone()).unwrap_or_default();
         let codec = far.and_then(|far| far.codec.clone()).filter(|codec| {
@@ -469,19 +598,28 @@ impl Core {
                 .iter()
                 .any(|offered| offered.eq_ignore_ascii_case(codec))
         });
-        let id = MoveId(self.next_move);
-        self.next_move += 1;
-        let order = PullOrder {
+        let legs = (best.old_leg, best.far_leg.clone(), asked.new_leg.clone());
+        let open = moves::open_pull(
+            id,
+            asked.switch.clone(),
+            extension.clone(),
+            (best.device, &to),
+            legs,
+            self.now.unix,
+        );
+        let new_leg = asked.new_leg.clone();
+        let m = Move::new(open.clone(), new_leg, best.class, self.now.mono);
+        switch.moves.begin(m);
+        self.outputs.push_back(Output::Journal(Entry::Begun(open)));
+        self.outputs.push_back(Output::Pull(PullOrder {
             ask: asked.ask,
+            code: self.policy(&to.domain).features.push.clone(),
             switch: asked.switch,
-            forks: best.forks.clone(),
-            far_leg: best.far_leg.clone(),
+            forks: best.forks,
+            far_leg: best.far_leg,
             codec,
             party,
-        };
-        let m = Move::new(extension.clone(), to, asked.new_leg, best, self.now.mono);
-        switch.moves.begin(id, m);
-        self.outputs.push_back(Output::Pull(order));
+        }));
         Ok(())
     }
 
@@ -497,8 +635,13 @@ impl Core {
         let answer = Answer::new(&hunt.targets, switch);
         let answer = (!answer.targets.is_empty()).then_some(answer);
         self.outputs.push_back(Output::Targets(ask, answer));
+        self.use_up(hunt.used_up);
+    }
+
+    /// Ends the routes for the next call by which somebody rings now.
+    fn use_up(&mut self, used_up: Vec<(ExtensionId, Route)>) {
         let mut over = Vec::new();
-        for (extension, route) in hunt.used_up {
+        for (extension, route) in used_up {
             // Over at once, so that a second call does not ring by it while the first is being written down.
             self.directory.end_route(&extension, &route);
             over.push(extension.clone());
@@ -539,7 +682,8 @@ impl Core {
                 .switches
                 .get_mut(&name)
                 .map(|switch| switch.moves.timer(self.now.mono));
-            self.report(&name, ended.into_iter().flatten());
+            self.report_pulls(&name, ended.into_iter().flatten());
+            self.pushes_timer(&name);
         }
         let until = self.now.unix;
         let ended: Vec<_> = self

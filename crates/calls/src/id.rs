@@ -349,7 +349,13 @@ mod tests {
         };
         assert_eq!(id.to_string(), "01234567-89ab-cdef-0000-00000000002a");
         assert_eq!(id.to_string().parse(), Ok(id));
-        for text in ["", "x", "01234567-89AB-cdef-0000-00000000002a", "+1234567-89ab-cdef-0000-00000000002a", "0123456789abcdef000000000000002a"] {
+        for text in [
+            "",
+            "x",
+            "01234567-89AB-cdef-0000-00000000002a",
+            "+1234567-89ab-cdef-0000-00000000002a",
+            "0123456789abcdef000000000000002a",
+        ] {
             assert_eq!(text.parse::<MoveId>(), Err(NotAMoveId), "{text:?}");
         }
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::directory::Extension;
 use crate::id::{ChannelId, DeviceId, Number};
+use crate::journal::OpenMove;
 use crate::tracker::{Bond, Direction, Leg, Progress, Sequence, Tracker};
 
 /// What kind of call is pulled. In the order of choice.
@@ -21,6 +22,8 @@ pub enum Class {
     RingingInbound,
     /// The old device has called, and the far end has not answered yet.
     RingingOutbound,
+    /// It is being pushed by this extension, and is taken back.
+    Pushed,
 }
 
 /// A call that can be pulled.
@@ -38,6 +41,20 @@ pub struct Candidate {
     pub forks: Vec<ChannelId>,
     #[serde(skip)]
     since: Sequence,
+}
+
+impl Candidate {
+    /// The far end of a push that is taken back.
+    pub(crate) fn pushed(push: &OpenMove) -> Self {
+        Self {
+            class: Class::Pushed,
+            device: push.from.clone(),
+            old_leg: push.old_leg.clone(),
+            far_leg: push.far_leg.clone(),
+            forks: Vec::new(),
+            since: Sequence::default(),
+        }
+    }
 }
 
 /// Why nothing was pulled. The caller hears the refusal tone; the word is for log, metric and `why`.

@@ -108,7 +108,9 @@ pub enum PushRefusal {
     #[error("the number is too long")]
     TooLong,
     /// Neither an extension nor a device of the domain, and no pattern allows it.
-    #[error("{0} is no extension and no device of the domain, and push.allow has no pattern for it")]
+    #[error(
+        "{0} is no extension and no device of the domain, and push.allow has no pattern for it"
+    )]
     NotAllowed(Number),
     /// The only phone that would ring is the pusher's own.
     #[error("{0} is the device that pushes")]

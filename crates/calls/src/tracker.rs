@@ -22,10 +22,10 @@ mod pairing;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use crate::id::{ChannelId, DeviceId};
+use crate::id::{ChannelId, DeviceId, MoveId};
 
 pub use leg::{
-    Bond, Change, Direction, Facts, Leg, LegEvent, Party, Progress, Sequence, SnapshotLeg,
+    Arming, Bond, Change, Direction, Facts, Leg, LegEvent, Party, Progress, Sequence, SnapshotLeg,
 };
 
 /// What applying an event did.
@@ -104,6 +104,20 @@ impl Tracker {
     #[must_use]
     pub fn has_gone(&self, id: &ChannelId) -> bool {
         self.gone.contains(id)
+    }
+
+    /// Notes that the leg is going to listen for the push code, if that has to be ordered still. Whether it has to be told
+    /// at once, because it has been answered.
+    pub(crate) fn order_arming(&mut self, id: &ChannelId) -> Option<bool> {
+        let leg = self.legs.get_mut(id)?;
+        let wanted = leg.arming_wanted()?;
+        leg.arming_ordered = wanted;
+        Some(wanted == Arming::Armed)
+    }
+
+    /// The legs that a push has made.
+    pub fn made_by(&self, id: MoveId) -> impl Iterator<Item = (&ChannelId, &Leg)> {
+        self.legs().filter(move |(_, leg)| leg.made_by == Some(id))
     }
 
     /// How many legs there are.

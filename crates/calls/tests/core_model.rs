@@ -8,8 +8,9 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use callhop_calls::core::{Input, MoveEnd, MoveId};
+use callhop_calls::core::{Input, MoveEnd};
 use callhop_calls::directory::RouteEnd;
+use callhop_calls::id::MoveId;
 use callhop_calls::id::{ChannelId, UnixTime};
 use callhop_calls::routing::{Policy, Unregistered};
 use proptest::prelude::*;
@@ -207,13 +208,14 @@ impl Seen {
         self.steps += 1;
         for report in &self.w.reports[self.reports..] {
             prop_assert!(self.ended.insert(report.id), "{:?} ends twice", report);
-            let known = self.open.remove(&report.new_leg);
+            let new_leg = report.new_leg.clone().expect("a pull has a new leg");
+            let known = self.open.remove(&new_leg);
             let (far, began) = known.expect("what ends has begun");
             prop_assert_eq!(&far, &report.far_leg);
-            let legs = [&report.new_leg, &report.old_leg, &far].map(ChannelId::clone);
+            let legs = [&new_leg, &report.old_leg, &far].map(ChannelId::clone);
             self.over.push((legs, began, self.steps));
             if report.end == MoveEnd::Moved {
-                let mut pair = [report.new_leg.clone(), far];
+                let mut pair = [new_leg, far];
                 pair.sort();
                 prop_assert!(
                     self.bridges.contains(&pair),

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use callhop_calls::id::{ChannelId, DeviceId};
 use callhop_calls::tracker::{
-    Applied, Bond, Change, Corrections, Direction, Facts, LegEvent, Party, Progress, Sequence,
-    SnapshotLeg, Tracker,
+    Applied, Arming, Bond, Change, Corrections, Direction, Facts, LegEvent, Party, Progress,
+    Sequence, SnapshotLeg, Tracker,
 };
 use proptest::prelude::*;
 
@@ -129,6 +129,8 @@ impl Model {
             },
             codec: None,
             phone: None,
+            arming: Arming::No,
+            made_by: None,
         })
     }
 
@@ -214,6 +216,8 @@ impl Model {
                     },
                     codec: None,
                     phone: None,
+                    arming: Arming::No,
+                    made_by: None,
                 });
             }
             Step::Early(leg) => {

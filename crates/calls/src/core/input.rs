@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::directory::Extension;
-use crate::id::{ChannelId, DeviceId, ExtensionId, SwitchName, UnixTime};
+use crate::id::{ChannelId, DeviceId, ExtensionId, MoveId, SwitchName, UnixTime};
+use crate::journal::OpenMove;
 use crate::tracker::{LegEvent, SnapshotLeg};
 
 /// The time, both ways of it.
@@ -42,6 +43,16 @@ pub enum Input {
     Directory(Vec<Extension>, Vec<ExtensionId>),
     /// These and no other extensions are in the database: it has been read whole.
     WholeDirectory(Vec<Extension>),
+    /// The moves that the journal has open. Comes before the switches are read.
+    OpenMoves(Vec<OpenMove>),
+    /// An armed leg has dialled the push code.
+    PushKey(SwitchName, ChannelId),
+    /// A leg has dialled a digit: `0` to `9`, `A` to `D`, `*` or `#` (RFC 4733, 3.2).
+    Digit(SwitchName, ChannelId, char),
+    /// The legs could not be taken apart: the call goes on as it was.
+    NotSplit(SwitchName, MoveId),
+    /// The target of a push is not to be had; the switch's hangup cause in lower case.
+    NotReached(SwitchName, MoveId, String),
     /// Somebody has dialled a star code.
     StarCode(Asked),
     /// An inbound call asks where to ring.

@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::output::{MoveEnd, MoveId, MoveReport};
-use crate::id::{ChannelId, DeviceId, ExtensionId, SwitchName};
-use crate::pull::{Candidate, Class};
+use super::output::{MoveEnd, MoveReport};
+use crate::id::{ChannelId, DeviceId, ExtensionId, MoveId, SwitchName, UnixTime};
+use crate::journal::{Kind, OpenMove, Stage};
+use crate::pull::Class;
 use crate::tracker::Tracker;
 
 /// How long the bridge may take once the new leg's dialplan has been told: about a hundred times what was measured.
@@ -28,80 +29,73 @@ enum State {
 /// A pull.
 #[derive(Debug, Clone)]
 pub(super) struct Move {
-    pub(super) extension: ExtensionId,
-    pub(super) to: DeviceId,
-    pub(super) new_leg: ChannelId,
-    pub(super) candidate: Candidate,
-    pub(super) started: Duration,
+    open: OpenMove,
+    new_leg: ChannelId,
+    /// What kind of call it is; `None` after a restart.
+    class: Option<Class>,
+    /// `None` if that was before the controller was restarted.
+    started: Option<Duration>,
+    /// `Timer`: When the bridge has not come until then.
+    until: Duration,
     state: State,
 }
 
 impl Move {
-    pub(super) fn new(
-        extension: ExtensionId,
-        to: DeviceId,
-        new_leg: ChannelId,
-        candidate: Candidate,
-        now: Duration,
-    ) -> Self {
+    /// A pull whose dialplan is about to be told.
+    pub(super) fn new(open: OpenMove, new_leg: ChannelId, class: Class, now: Duration) -> Self {
+        let patience = match class {
+            Class::RingingOutbound => RINGING_TIMEOUT,
+            Class::Talking | Class::Held | Class::RingingInbound | Class::Pushed => BRIDGE_TIMEOUT,
+        };
         Self {
-            extension,
-            to,
+            open,
             new_leg,
-            candidate,
-            started: now,
+            class: Some(class),
+            started: Some(now),
+            until: now + patience,
             state: State::Asked,
         }
     }
 
-    /// `Timer`: When the bridge has not come until then.
-    fn until(&self) -> Duration {
-        self.started
-            + match self.candidate.class {
-                Class::RingingOutbound => RINGING_TIMEOUT,
-                Class::Talking | Class::Held | Class::RingingInbound => BRIDGE_TIMEOUT,
-            }
+    /// A pull that an earlier run of the controller has begun. What kind of call it was is not known: the longer time counts.
+    pub(super) fn adopted(open: OpenMove, new_leg: ChannelId, now: Duration) -> Self {
+        Self {
+            open,
+            new_leg,
+            class: None,
+            started: None,
+            until: now + RINGING_TIMEOUT,
+            state: State::Unknown,
+        }
     }
 
     fn legs(&self) -> [&ChannelId; 3] {
-        [
-            &self.new_leg,
-            &self.candidate.old_leg,
-            &self.candidate.far_leg,
-        ]
+        [&self.new_leg, &self.open.old_leg, &self.open.far_leg]
     }
 
     /// Whether the tracker shows the bridge that the move is about.
     fn is_done(&self, tracker: &Tracker) -> bool {
         tracker
-            .leg(&self.candidate.far_leg)
+            .leg(&self.open.far_leg)
             .is_some_and(|far| far.peer() == Some(&self.new_leg))
     }
 
-    pub(super) fn report(
-        self,
-        id: MoveId,
-        switch: &SwitchName,
-        end: MoveEnd,
-        now: Duration,
-    ) -> MoveReport {
-        MoveReport {
-            id,
-            switch: switch.clone(),
-            extension: self.extension,
-            class: self.candidate.class,
-            from: self.candidate.device,
-            to: self.to,
-            old_leg: self.candidate.old_leg,
-            new_leg: self.new_leg,
-            far_leg: self.candidate.far_leg,
-            end,
-            took: now.saturating_sub(self.started),
-        }
+    /// What kind of call is pulled.
+    pub(super) fn class(&self) -> Option<Class> {
+        self.class
+    }
+
+    pub(super) fn open(&self) -> &OpenMove {
+        &self.open
+    }
+
+    pub(super) fn report(self, end: MoveEnd, now: Duration) -> MoveReport {
+        let took = self.started.map(|started| now.saturating_sub(started));
+        MoveReport::new(self.open, self.class, Some(self.new_leg), end, took)
     }
 }
 
-/// The moves under way.
+/// The pulls under way.
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     all: HashMap<MoveId, Move>,
@@ -110,7 +104,7 @@ pub(super) struct Moves {
 }
 
 /// A move that is over, and how.
-pub(super) type Ended = (MoveId, Move, MoveEnd);
+pub(super) type Ended = (Move, MoveEnd);
 
 impl Moves {
     pub(super) fn len(&self) -> usize {
@@ -121,19 +115,23 @@ impl Moves {
         self.of_leg.contains_key(leg)
     }
 
+    pub(super) fn open(&self) -> impl Iterator<Item = &OpenMove> {
+        self.all.values().map(Move::open)
+    }
+
     /// Begins a move none of whose legs is moving.
-    pub(super) fn begin(&mut self, id: MoveId, m: Move) {
+    pub(super) fn begin(&mut self, m: Move) {
         for leg in m.legs() {
-            self.of_leg.insert(leg.clone(), id);
+            self.of_leg.insert(leg.clone(), m.open.id);
         }
-        self.all.insert(id, m);
+        self.all.insert(m.open.id, m);
     }
 
     /// The switch has reported the bridge of these two.
     pub(super) fn bridged(&mut self, one: &ChannelId, two: &ChannelId) -> Option<Ended> {
         let id = *self.of_leg.get(one)?;
         let m = self.all.get(&id)?;
-        let (new, far) = (&m.new_leg, &m.candidate.far_leg);
+        let (new, far) = (&m.new_leg, &m.open.far_leg);
         if (new, far) == (one, two) || (new, far) == (two, one) {
             self.end(id, MoveEnd::Moved)
         } else {
@@ -145,7 +143,7 @@ impl Moves {
     pub(super) fn gone(&mut self, leg: &ChannelId) -> Option<Ended> {
         let id = *self.of_leg.get(leg)?;
         let m = self.all.get(&id)?;
-        if m.candidate.far_leg == *leg {
+        if m.open.far_leg == *leg {
             self.end(id, MoveEnd::FarEndGone)
         } else if m.new_leg == *leg {
             self.end(id, MoveEnd::NewLegGone)
@@ -163,14 +161,13 @@ impl Moves {
     /// The switch has been read whole: what it shows decides, and what it leaves open goes on until its time is over.
     pub(super) fn resynced(&mut self, tracker: &Tracker, now: Duration) -> Vec<Ended> {
         let decided = |m: &Move| {
-            let far = tracker.leg(&m.candidate.far_leg);
             if m.is_done(tracker) {
                 Some(MoveEnd::Moved)
-            } else if far.is_none() {
+            } else if tracker.leg(&m.open.far_leg).is_none() {
                 Some(MoveEnd::FarEndGone)
             } else if tracker.leg(&m.new_leg).is_none() {
                 Some(MoveEnd::NewLegGone)
-            } else if m.until() <= now {
+            } else if m.until <= now {
                 Some(MoveEnd::NoBridge)
             } else {
                 None
@@ -191,7 +188,7 @@ impl Moves {
     /// Time has passed.
     pub(super) fn timer(&mut self, now: Duration) -> Vec<Ended> {
         self.end_all(|m| match m.state {
-            State::Asked => (m.until() <= now).then_some(MoveEnd::NoBridge),
+            State::Asked => (m.until <= now).then_some(MoveEnd::NoBridge),
             State::Unknown => None,
         })
     }
@@ -201,7 +198,7 @@ impl Moves {
         self.all
             .values()
             .filter_map(|m| match m.state {
-                State::Asked => Some(m.until()),
+                State::Asked => Some(m.until),
                 State::Unknown => None,
             })
             .min()
@@ -224,6 +221,30 @@ impl Moves {
         for leg in m.legs() {
             self.of_leg.remove(leg);
         }
-        Some((id, m, end))
+        Some((m, end))
+    }
+}
+
+/// What the journal keeps of a pull.
+pub(super) fn open_pull(
+    id: MoveId,
+    switch: SwitchName,
+    extension: ExtensionId,
+    (from, to): (DeviceId, &DeviceId),
+    (old_leg, far_leg, new_leg): (ChannelId, ChannelId, ChannelId),
+    started: UnixTime,
+) -> OpenMove {
+    OpenMove {
+        id,
+        kind: Kind::Pull,
+        switch,
+        extension,
+        from,
+        to: Some(to.to_string()),
+        old_leg,
+        far_leg,
+        new_leg: Some(new_leg),
+        stage: Stage::Asked,
+        started,
     }
 }

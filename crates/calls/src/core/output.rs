@@ -7,15 +7,13 @@ use serde::Serialize;
 use super::Switch;
 use super::input::{AskId, StoreFailure};
 use crate::directory::Route;
-use crate::id::{ChannelId, DeviceId, ExtensionId, SwitchName};
+use crate::id::{ChannelId, DeviceId, ExtensionId, MoveId, Number, SwitchName, UnixTime};
+use crate::journal::{Entry, Kind, OpenMove, Outcome};
 use crate::pull::{Class, PullRefusal};
+use crate::push::PushRefusal;
 use crate::routing::RouteRefusal;
 use crate::star::StarError;
 use crate::tracker::{Corrections, Party};
-
-/// One move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct MoveId(pub u64);
 
 /// Everything that is wanted.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +41,34 @@ pub enum Output {
     ConsumeRoute(ExtensionId, Route),
     /// Write the routing snapshot of an extension on a switch; `None` removes it.
     Publish(SwitchName, ExtensionId, Option<Answer>),
+    /// Write into the journal, before anything that is ordered after it is done.
+    Journal(Entry),
     /// A move has ended.
     Moved(MoveReport),
+    /// Have the leg listen for the push code.
+    Arm(ArmOrder),
+    /// Push: take the two legs apart, each into an extension of its own.
+    Split(Box<SplitOrder>),
+    /// Push: ring the target.
+    Ring(Box<RingOrder>),
+    /// Push: the old leg takes the far leg back, by its own dialplan.
+    GiveBack {
+        /// Where.
+        switch: SwitchName,
+        /// The leg of who pushed.
+        old_leg: ChannelId,
+        /// Whether the refusal tone comes first.
+        tone: bool,
+    },
+    /// Push: the far leg rings the pusher's devices, by its own dialplan.
+    Recall(SwitchName, ChannelId),
+    /// Push: this leg has nothing left to do: who pushed, once the far end talks elsewhere; a target that need not ring any
+    /// more.
+    Release(SwitchName, ChannelId),
+    /// Push: the far leg talks again. Its bridge is one like all others from now on.
+    Settled(SwitchName, ChannelId),
+    /// The push code was dialled and nothing is pushed.
+    NoPush(SwitchName, ChannelId, PushKeyRefusal),
     /// A reconcile had something to correct.
     Corrected(SwitchName, Corrections),
 }
@@ -54,6 +78,8 @@ pub enum Output {
 pub struct PullOrder {
     /// The question.
     pub ask: AskId,
+    /// The push code, for which the new leg shall listen once it is answered.
+    pub code: String,
     /// The switch.
     pub switch: SwitchName,
     /// Ringing legs to be told first that the call was completed elsewhere (RFC 3326).
@@ -64,6 +90,106 @@ pub struct PullOrder {
     pub codec: Option<String>,
     /// Who the far end is, for the new device's display.
     pub party: Party,
+}
+
+/// Which leg is to listen for the push code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArmOrder {
+    /// Where.
+    pub switch: SwitchName,
+    /// The leg of a device.
+    pub leg: ChannelId,
+    /// The code.
+    pub code: String,
+    /// Whether it has been answered already: then it has to be told at once, which costs the far end some packets.
+    pub late: bool,
+}
+
+/// What each leg needs to know before a call is taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitOrder {
+    /// Which move.
+    pub id: MoveId,
+    /// Where.
+    pub switch: SwitchName,
+    /// The leg of who pushes.
+    pub old_leg: ChannelId,
+    /// The far end's leg.
+    pub far_leg: ChannelId,
+    /// The code to listen for again once the call is given back.
+    pub code: String,
+    /// What the far end hears.
+    pub hold_sound: String,
+    /// Until when, should nobody take it out of there.
+    pub until: UnixTime,
+    /// Whom the far leg rings then; `None` if the pusher's extension has no registered device.
+    pub recall: Option<Answer>,
+    /// Where the far leg goes when nobody answers that.
+    pub fallback: Option<String>,
+    /// Who the far end is, for the displays of the recall.
+    pub party: Party,
+}
+
+/// Whom to ring for a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RingOrder {
+    /// Which move; the legs that are made carry it.
+    pub id: MoveId,
+    /// Where.
+    pub switch: SwitchName,
+    /// The leg to which the target's leg connects itself.
+    pub far_leg: ChannelId,
+    /// Whom.
+    pub target: RingTarget,
+    /// Who the far end is, for the target's display.
+    pub party: Party,
+    /// What stands before its name there.
+    pub prefix: String,
+    /// What the far end hears.
+    pub ringback: String,
+    /// Until when, should nobody take it out of there.
+    pub until: UnixTime,
+    /// How long it rings.
+    pub timeout: Duration,
+}
+
+/// What rings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RingTarget {
+    /// Devices.
+    Devices(Answer),
+    /// A number outside, over what the switch's configuration names for it.
+    Outside(Number),
+}
+
+/// Why the push code does nothing. Nobody hears a tone for it: that would be heard in the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PushKeyRefusal {
+    /// The state of the switch is not known at the moment.
+    #[error("the state of the switch is stale")]
+    Stale,
+    /// The leg is not that of a device of the directory.
+    #[error("the leg is not that of a known device")]
+    NotADevice,
+    /// The leg talks to nobody who could be pushed: voicemail, IVR, conference. What was dialled was meant for that.
+    #[error("the leg has no far end")]
+    NoFarEnd,
+    /// One of the two legs takes part in a move already.
+    #[error("the call is being moved already")]
+    MoveUnderWay,
+}
+
+impl PushKeyRefusal {
+    /// One word for metric and log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::NotADevice => "not_a_device",
+            Self::NoFarEnd => "no_far_end",
+            Self::MoveUnderWay => "move_under_way",
+        }
+    }
 }
 
 /// Devices to ring, with their contacts on the switch that asks.
@@ -130,49 +256,136 @@ impl Refusal {
 }
 
 /// How a move ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MoveEnd {
-    /// The switch has reported the bridge of `new_leg` and `far_leg`.
+    /// The switch has reported the bridge of the new leg and `far_leg`.
     Moved,
     /// The far end hung up first.
     FarEndGone,
-    /// The person who dialled hung up first.
+    /// Pull: the person who dialled hung up first.
     NewLegGone,
     /// The bridge was not reported in time.
     NoBridge,
+    /// Push: `*`, or the pusher's leg has taken the call back by itself.
+    Cancelled,
+    /// Push: no further digit came.
+    DigitsTimedOut,
+    /// Push: the number rings nobody.
+    Refused(PushRefusal),
+    /// Push: the target did not answer, was busy, or rejected; the switch's hangup cause in lower case.
+    NotReached(String),
+    /// Push: the controller was restarted, or its link was lost, while the number was dialled.
+    Interrupted,
+    /// Push: another device of the pusher's extension has pulled the call.
+    TakenBack,
+    /// Push: the pusher had hung up, the target could not be had, and the far end talks to the pusher's extension again.
+    Recalled,
+    /// Push: as before, but nobody answered; the far end has gone to the fallback.
+    RecallFailed,
+}
+
+impl MoveEnd {
+    /// The outcome, for journal and metric.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Moved => Outcome::Moved,
+            Self::FarEndGone => Outcome::FarEndGone,
+            Self::Recalled => Outcome::Recalled,
+            Self::NewLegGone
+            | Self::NoBridge
+            | Self::Cancelled
+            | Self::DigitsTimedOut
+            | Self::Refused(_)
+            | Self::NotReached(_)
+            | Self::Interrupted
+            | Self::TakenBack
+            | Self::RecallFailed => Outcome::NotMoved,
+        }
+    }
+
+    /// Why it was not moved, in one word.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Moved | Self::FarEndGone | Self::Recalled => None,
+            Self::NewLegGone => Some("new_leg_gone"),
+            Self::NoBridge => Some("no_bridge"),
+            Self::Cancelled => Some("cancelled"),
+            Self::DigitsTimedOut => Some("digits_timed_out"),
+            Self::Refused(refusal) => Some(refusal.word()),
+            Self::NotReached(cause) => Some(cause),
+            Self::Interrupted => Some("interrupted"),
+            Self::TakenBack => Some("taken_back"),
+            Self::RecallFailed => Some("recall_failed"),
+        }
+    }
 }
 
 /// A move that has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoveReport {
     /// Which one.
     pub id: MoveId,
+    /// Pull or push.
+    pub kind: Kind,
     /// Where.
     pub switch: SwitchName,
     /// Who moved it.
     pub extension: ExtensionId,
-    /// What kind of call it was.
-    pub class: Class,
+    /// Pull: what kind of call it was, unless that was before a restart.
+    pub class: Option<Class>,
     /// Where it was.
     pub from: DeviceId,
-    /// Where it is now, or should have been.
-    pub to: DeviceId,
+    /// Where it is now, or should have been; for a push what was dialled.
+    pub to: Option<String>,
     /// The leg at `from`.
     pub old_leg: ChannelId,
-    /// The leg at `to`.
-    pub new_leg: ChannelId,
+    /// The leg that has the call now, or should have it.
+    pub new_leg: Option<ChannelId>,
     /// The far end's leg.
     pub far_leg: ChannelId,
     /// How it ended.
     pub end: MoveEnd,
-    /// From the star code to the end.
-    #[serde(serialize_with = "as_millis")]
-    pub took: Duration,
+    /// From the star code to the end, unless that was before a restart.
+    pub took: Option<Duration>,
 }
 
-fn as_millis<S: serde::Serializer>(took: &Duration, s: S) -> Result<S::Ok, S::Error> {
-    s.serialize_f64(took.as_secs_f64() * 1000.0)
+impl MoveReport {
+    pub(super) fn new(
+        open: OpenMove,
+        class: Option<Class>,
+        new_leg: Option<ChannelId>,
+        end: MoveEnd,
+        took: Option<Duration>,
+    ) -> Self {
+        Self {
+            id: open.id,
+            kind: open.kind,
+            switch: open.switch,
+            extension: open.extension,
+            class,
+            from: open.from,
+            to: open.to,
+            old_leg: open.old_leg,
+            new_leg,
+            far_leg: open.far_leg,
+            end,
+            took,
+        }
+    }
+
+    pub(super) fn entry(&self, at: UnixTime) -> Entry {
+        Entry::Ended {
+            id: self.id,
+            at,
+            outcome: self.end.outcome(),
+            cause: self.end.cause().map(str::to_owned),
+            took_ms: self
+                .took
+                .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
 }
 
 impl Answer {

@@ -4,7 +4,7 @@
 //! known only fill in what is still unknown.
 
 use super::pairing::Pairing;
-use crate::id::{ChannelId, DeviceId};
+use crate::id::{ChannelId, DeviceId, MoveId};
 
 /// The switch's own number of an event; a larger one is younger. Unique per switch and run of the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -50,6 +50,18 @@ pub struct Party {
     pub name: String,
 }
 
+/// Whether a leg listens for the push code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Arming {
+    /// No.
+    #[default]
+    No,
+    /// It will, from its answer on.
+    Prepared,
+    /// It does.
+    Armed,
+}
+
 /// What any event with the channel's data tells about a leg as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -67,6 +79,10 @@ pub struct Facts {
     pub codec: Option<String>,
     /// Where the phone is, in the switch's own words: it tells the registrations of one device apart.
     pub phone: Option<String>,
+    /// Whether it listens for the push code.
+    pub arming: Arming,
+    /// The push that has made this leg.
+    pub made_by: Option<MoveId>,
 }
 
 /// What happened to a leg.
@@ -136,6 +152,12 @@ pub struct Leg {
     pub phone: Option<String>,
     /// When it came into its present state: the larger, the newer the call.
     pub since: Sequence,
+    /// The push that has made this leg.
+    pub made_by: Option<MoveId>,
+    /// Whether it listens for the push code.
+    pub(super) arming: Arming,
+    /// What has been ordered so that it does.
+    pub(super) arming_ordered: Arming,
     /// The leg for which it was called, also after it has been answered.
     pub(super) originator: Option<ChannelId>,
     pub(super) pairing: Pairing,
@@ -170,6 +192,9 @@ impl Leg {
             codec: None,
             phone: None,
             since: sequence,
+            made_by: None,
+            arming: Arming::No,
+            arming_ordered: Arming::No,
             originator: None,
             pairing: Pairing::default(),
             told: None,
@@ -186,6 +211,8 @@ impl Leg {
             party,
             codec,
             phone,
+            arming,
+            made_by,
         } = facts;
         let first = self.told.is_none();
         let newer = self.told.is_none_or(|told| told < sequence);
@@ -197,6 +224,18 @@ impl Leg {
             self.told = Some(sequence);
             learned.ringing |= self.direction != direction;
             self.direction = direction;
+        }
+        self.made_by = self.made_by.or(made_by);
+        let answers_now = !first && progress == Progress::Answered && self.progress < progress;
+        match arming {
+            Arming::No => {}
+            // What is prepared only after the answer is never done.
+            Arming::Prepared if answers_now => self.arming = Arming::Armed,
+            Arming::Prepared if progress < Progress::Answered => {
+                self.arming = self.arming.max(arming);
+            }
+            Arming::Prepared => {}
+            Arming::Armed => self.arming = arming,
         }
         // A leg never goes back: the furthest that was told is true, in whatever order it came.
         if first || progress > self.progress {
@@ -250,6 +289,17 @@ impl Leg {
         }
         self.hold_set = sequence;
         std::mem::replace(&mut self.holds, holds) != holds
+    }
+
+    /// What is still to be ordered so that it listens for the push code: before its answer, and else once it talks.
+    pub(super) fn arming_wanted(&self) -> Option<Arming> {
+        let wanted = match (self.progress, &self.bond) {
+            (Progress::Setup | Progress::EarlyMedia, _) => Arming::Prepared,
+            (Progress::Answered, Bond::TalksTo(_)) => Arming::Armed,
+            (Progress::Answered, Bond::Alone | Bond::RingsFor(_)) => return None,
+        };
+        let is_told = self.told.is_some();
+        (is_told && self.arming < wanted && self.arming_ordered < wanted).then_some(wanted)
     }
 
     /// The leg that it talks to.

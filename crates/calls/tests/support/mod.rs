@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use callhop_calls::core::{
-    Answer, AskId, Asked, Core, Input, MoveEnd, MoveReport, Now, Output, StoreFailure,
+    Answer, AskId, Asked, Core, Input, MoveEnd, MoveReport, Now, Output, RingOrder, RingTarget,
+    SplitOrder, StoreFailure,
 };
 use callhop_calls::directory::{Extension, Route, RouteEnd, RouteTarget};
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, SwitchName, UnixTime};
+use callhop_calls::journal::Entry;
 use callhop_calls::routing::Policy;
 use callhop_calls::tracker::{
-    Bond, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
+    Arming, Bond, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
 };
 
 /// Calendar time at which every world begins.
@@ -68,6 +70,12 @@ pub struct World {
     said: Vec<String>,
     pub reports: Vec<MoveReport>,
     pub orders: Vec<callhop_calls::core::PullOrder>,
+    pub splits: Vec<SplitOrder>,
+    pub rings: Vec<RingOrder>,
+    /// Which legs were told to listen for the push code, and whether late.
+    pub armed: Vec<(String, bool)>,
+    /// What was written into the journal.
+    pub journal: Vec<Entry>,
 }
 
 pub fn leg(name: &str) -> ChannelId {
@@ -150,7 +158,7 @@ impl World {
         };
         let switches: Vec<SwitchName> = vec!["fs1".parse().unwrap(), "fs2".parse().unwrap()];
         let mut world = Self {
-            core: Core::new(switches.clone(), HashMap::new(), policy, now),
+            core: Core::new(switches.clone(), HashMap::new(), policy, 1, now),
             now,
             store: StoreMood::Works,
             switch: switches[0].clone(),
@@ -165,6 +173,10 @@ impl World {
             said: Vec::new(),
             reports: Vec::new(),
             orders: Vec::new(),
+            splits: Vec::new(),
+            rings: Vec::new(),
+            armed: Vec::new(),
+            journal: Vec::new(),
         };
         world.have("1000", &["1001", "1002", "1003"]);
         world.have("2000", &["2001", "2002"]);
@@ -269,17 +281,51 @@ impl World {
                 return;
             }
             Output::Moved(report) => {
-                let (from, to) = (short(&report.from), short(&report.to));
-                let word = match report.end {
-                    MoveEnd::Moved => format!("moved {from} to {to}"),
-                    MoveEnd::FarEndGone => "failed: far end gone".into(),
-                    MoveEnd::NewLegGone => "failed: new leg gone".into(),
-                    MoveEnd::NoBridge => "failed: no bridge".into(),
+                let from = short(&report.from);
+                let to = report.to.as_ref().map(short).unwrap_or_default();
+                let word = match (&report.end, report.end.cause()) {
+                    (MoveEnd::Moved, _) => format!("moved {from} to {to}"),
+                    (MoveEnd::FarEndGone, _) => "failed: far end gone".into(),
+                    (_, Some(cause)) => format!("failed: {}", cause.replace('_', " ")),
+                    (end, None) => format!("{end:?}").to_lowercase(),
                 };
                 self.reports.push(report);
                 word
             }
             Output::Corrected(_, corrections) => format!("corrected {}", corrections.total()),
+            Output::Journal(entry) => return self.journal.push(entry),
+            Output::Arm(order) => {
+                self.armed.push((order.leg.to_string(), order.late));
+                let truth = self.switches.get_mut(&order.switch).unwrap();
+                if let Some(leg) = truth.legs.get_mut(&order.leg) {
+                    leg.facts.arming = if order.late {
+                        Arming::Armed
+                    } else {
+                        Arming::Prepared
+                    };
+                }
+                return;
+            }
+            Output::Split(order) => {
+                let word = format!("split {} {}", order.old_leg, order.far_leg);
+                self.splits.push(*order);
+                word
+            }
+            Output::Ring(order) => {
+                let whom = match &order.target {
+                    RingTarget::Devices(answer) => devices(answer),
+                    RingTarget::Outside(number) => format!("outside {number}"),
+                };
+                self.rings.push(*order);
+                format!("push rings {whom}")
+            }
+            Output::GiveBack { old_leg, tone, .. } => {
+                format!("{} {old_leg}", if tone { "refuse" } else { "give back" })
+            }
+            Output::Recall(_, far_leg) => format!("recall {far_leg}"),
+            Output::Release(_, leg) => format!("release {leg}"),
+            Output::Settled(_, leg) => format!("settle {leg}"),
+            Output::NoPush(_, leg, refusal) => format!("no push {leg}: {}", refusal.word()),
         };
         self.said.push(word);
     }
@@ -384,6 +430,8 @@ impl World {
             },
             codec: None,
             phone,
+            arming: Arming::No,
+            made_by: None,
         };
         let new = True {
             facts,
