@@ -69,6 +69,8 @@ pub enum Output {
     Settled(SwitchName, ChannelId),
     /// The push code was dialled and nothing is pushed.
     NoPush(SwitchName, ChannelId, PushKeyRefusal),
+    /// The push code was dialled to an application of the switch, and has to get there.
+    ReturnCode(SwitchName, ChannelId, String),
     /// A reconcile had something to correct.
     Corrected(SwitchName, Corrections),
 }

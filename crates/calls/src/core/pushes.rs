@@ -115,9 +115,20 @@ impl Core {
     }
 
     pub(super) fn handle_push_key(&mut self, name: &SwitchName, old_leg: &ChannelId) {
-        if let Err(refusal) = self.push_key(name, old_leg) {
+        let Err(refusal) = self.push_key(name, old_leg) else {
+            return;
+        };
+        self.outputs
+            .push_back(Output::NoPush(name.clone(), old_leg.clone(), refusal));
+        let tracker = self.switches.get(name).map(|switch| &switch.tracker);
+        let leg = tracker.and_then(|tracker| tracker.leg(old_leg));
+        if let Some((Bond::Alone, Some(device))) = leg.map(|leg| (&leg.bond, &leg.device))
+            && refusal == PushKeyRefusal::NoFarEnd
+        {
+            // Voicemail and IVR have codes of their own.
+            let code = self.policy(&device.domain).features.push.clone();
             self.outputs
-                .push_back(Output::NoPush(name.clone(), old_leg.clone(), refusal));
+                .push_back(Output::ReturnCode(name.clone(), old_leg.clone(), code));
         }
     }
 

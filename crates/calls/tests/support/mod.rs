@@ -325,6 +325,7 @@ impl World {
             Output::Recall(_, far_leg) => format!("recall {far_leg}"),
             Output::Release(_, leg) => format!("release {leg}"),
             Output::Settled(_, leg) => format!("settle {leg}"),
+            Output::ReturnCode(_, leg, code) => format!("return {code} to {leg}"),
             Output::NoPush(_, leg, refusal) => format!("no push {leg}: {}", refusal.word()),
         };
         self.said.push(word);
