@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr};
 
 use callhop_calls::{
     id::{Domain, SwitchName},
+    push::PushPolicy,
     routing::Policy,
     star::Features,
 };
@@ -14,6 +15,7 @@ use callhop_calls::{
 mod default;
 mod document;
 mod load;
+mod push;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,8 @@ pub struct Config {
     pub freeswitch: Vec<Freeswitch>,
     /// The star codes of every domain that has none of its own.
     pub features: Features,
+    /// How calls are pushed in every domain that does not differ.
+    pub push: PushPolicy,
     /// What differs in one domain. Ask [`Config::policy`] instead of reading this.
     pub domains: BTreeMap<Domain, Policy>,
     /// What is logged, and how.
@@ -44,6 +48,7 @@ impl Config {
     pub fn policy(&self, domain: &Domain) -> Policy {
         self.domains.get(domain).cloned().unwrap_or_else(|| Policy {
             features: self.features.clone(),
+            push: self.push.clone(),
             ..Policy::default()
         })
     }
@@ -72,6 +77,10 @@ pub struct Freeswitch {
     pub address: String,
     /// The event socket's password.
     pub password: Secret,
+    /// A context of its dialplan that includes `callhop.xml`: there the legs of a push wait.
+    pub context: String,
+    /// How it dials a number that `push.allow` allows, with `{number}` in it. There is one if any domain allows a number.
+    pub outside: Option<String>,
 }
 
 /// `[log]`

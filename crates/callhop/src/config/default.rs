@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use callhop_calls::star::Features;
+use callhop_calls::{push::PushPolicy, star::Features};
 
 use super::{Config, Freeswitch, Http, Log, LogFormat, Secret, Store};
 
@@ -13,6 +13,7 @@ impl Default for Config {
             http: Http::default(),
             freeswitch: vec![Freeswitch::default()],
             features: Features::default(),
+            push: PushPolicy::default(),
             domains: Default::default(),
             log: Log::default(),
         }
@@ -37,13 +38,16 @@ impl Default for Http {
 
 impl Default for Freeswitch {
     /// What a switch listens on and asks for when it was just installed
-    /// (FreeSWITCH, `conf/vanilla/autoload_configs/event_socket.conf.xml`).
+    /// (FreeSWITCH, `conf/vanilla/autoload_configs/event_socket.conf.xml`), and the context of its phones
+    /// (`conf/vanilla/directory/default/`).
     #[allow(clippy::expect_used)] // the name is a constant
     fn default() -> Self {
         Self {
             name: "freeswitch".parse().expect("a word is a switch name"),
             address: "127.0.0.1:8021".to_owned(),
             password: Secret::new("ClueCon"),
+            context: "default".to_owned(),
+            outside: None,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! ```text
 //! variable = "CALLHOP_" section "__" key              CALLHOP_STORE__URL for url in [store]
 //! secret   = key = "text" / key "_file" = "path"      CALLHOP_STORE__URL_FILE
+//! list     = "[" *( "text" "," ) "]"                  CALLHOP_PUSH__ALLOW='["0[1-9]+"]', written as in the file
 //! ```
 
 use std::{
@@ -258,6 +259,108 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// A whole number, from the environment or else from the file.
+    pub(super) fn whole(
+        &mut self,
+        section: &mut Section<'a>,
+        key: &'static str,
+    ) -> Option<Found<i64>> {
+        let path = section.full(key);
+        let entry = section.take(key);
+        if let Some(found) = self.variable(section, key) {
+            return match found.value.parse() {
+                Ok(value) => Some(Found {
+                    value,
+                    at: found.at,
+                }),
+                Err(_) => {
+                    let message = format!("{:?} is not a whole number", found.value);
+                    self.report(found.at, path, message);
+                    None
+                }
+            };
+        }
+        match entry? {
+            (line, DeValue::Integer(number)) => {
+                let value = i64::from_str_radix(number.as_str(), number.radix());
+                match value {
+                    Ok(value) => Some(Found {
+                        value,
+                        at: Origin::Line(line),
+                    }),
+                    Err(error) => {
+                        self.report(Origin::Line(line), path, error.to_string());
+                        None
+                    }
+                }
+            }
+            (line, other) => {
+                self.wrong_type(&path, line, "a whole number", &other);
+                None
+            }
+        }
+    }
+
+    /// A list of texts, from the environment or else from the file. What is no text is reported and left out.
+    pub(super) fn texts(
+        &mut self,
+        section: &mut Section<'a>,
+        key: &'static str,
+    ) -> Option<Found<Vec<Found<String>>>> {
+        let path = section.full(key);
+        let entry = section.take(key);
+        let wanted = "a list of texts, such as [\"a\", \"b\"]";
+        if let Some(found) = self.variable(section, key) {
+            let parsed = DeValue::parse(&found.value).map(Spanned::into_inner);
+            let Ok(DeValue::Array(values)) = parsed else {
+                let message = format!("this is {wanted}, not {:?}", found.value);
+                self.report(found.at, path, message);
+                return None;
+            };
+            let values = values
+                .into_iter()
+                .map(|value| (found.at.clone(), value.into_inner()))
+                .collect();
+            return Some(Found {
+                value: self.only_texts(&path, values),
+                at: found.at.clone(),
+            });
+        }
+        match entry? {
+            (line, DeValue::Array(values)) => {
+                let values = values
+                    .into_iter()
+                    .map(|value| {
+                        let line = self.line(value.span().start);
+                        (Origin::Line(line), value.into_inner())
+                    })
+                    .collect();
+                Some(Found {
+                    value: self.only_texts(&path, values),
+                    at: Origin::Line(line),
+                })
+            }
+            (line, other) => {
+                self.wrong_type(&path, line, wanted, &other);
+                None
+            }
+        }
+    }
+
+    fn only_texts(&mut self, path: &str, values: Vec<(Origin, DeValue<'_>)>) -> Vec<Found<String>> {
+        let mut texts = Vec::new();
+        for (at, value) in values {
+            match value {
+                DeValue::String(text) => texts.push(Found {
+                    value: text.into_owned(),
+                    at,
+                }),
+                other => self.not(at, path, "a text in quotes", &other),
+            }
+        }
+        texts
+    }
+
     /// A text that may also stand in a file of its own, named by `key_file`. A line end at its end does not count.
     pub(super) fn secret(
         &mut self,
@@ -315,8 +418,12 @@ impl<'a> Document<'a> {
     }
 
     fn wrong_type(&mut self, key: &str, line: usize, wanted: &str, found: &DeValue<'_>) {
+        self.not(Origin::Line(line), key, wanted, found);
+    }
+
+    fn not(&mut self, at: Origin, key: &str, wanted: &str, found: &DeValue<'_>) {
         let message = format!("this is {wanted}, not {}", with_article(found.type_str()));
-        self.report(Origin::Line(line), key, message);
+        self.report(at, key, message);
     }
 
     /// Reports the keys that nobody asked for.

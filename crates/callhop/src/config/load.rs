@@ -11,6 +11,7 @@ use std::{
 
 use callhop_calls::{
     id::{Domain, SwitchName},
+    push::PushPolicy,
     routing::{Policy, Unregistered},
     star::{FeatureError, Features},
 };
@@ -19,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     Config, Environment, Freeswitch, Http, Log, LogFormat, Origin, Problem, Secret, Store,
     document::{Document, Section},
+    push,
 };
 
 /// Where the file is looked for when none is named, in this order.
@@ -114,7 +116,10 @@ pub fn read(text: &str, folder: &Path, environment: &Environment) -> Result<Conf
     let mut section = d.section(&mut root, "features");
     let features = features(d, &mut section, &Features::default());
     d.finish(section);
-    let domains = domains(d, &mut root, &features);
+    let mut section = d.section(&mut root, "push");
+    let push = push::settings(d, &mut section, &PushPolicy::default(), &freeswitch);
+    d.finish(section);
+    let domains = domains(d, &mut root, &features, &push, &freeswitch);
     let log = log(d, &mut root);
     d.finish(root);
     let problems = document.into_problems();
@@ -124,6 +129,7 @@ pub fn read(text: &str, folder: &Path, environment: &Environment) -> Result<Conf
             http,
             freeswitch,
             features,
+            push,
             domains,
             log,
         })
@@ -238,6 +244,7 @@ fn switches<'a>(d: &mut Document<'a>, root: &mut Section<'a>) -> Vec<Freeswitch>
                 switch.password = Secret::new(found.value);
             }
         }
+        push::of_switch(d, &mut section, &mut switch);
         d.finish(section);
         switches.push(switch);
     }
@@ -265,6 +272,7 @@ fn features<'a>(d: &mut Document<'a>, section: &mut Section<'a>, above: &Feature
         ("route_here", &mut features.route_here),
         ("route_to", &mut features.route_to),
         ("route_reset", &mut features.route_reset),
+        ("push", &mut features.push),
     ] {
         if let Some(found) = d.text(section, key) {
             *place = found.value;
@@ -314,7 +322,9 @@ fn features<'a>(d: &mut Document<'a>, section: &mut Section<'a>, above: &Feature
 fn domains<'a>(
     d: &mut Document<'a>,
     root: &mut Section<'a>,
-    above: &Features,
+    features_above: &Features,
+    push_above: &PushPolicy,
+    switches: &[Freeswitch],
 ) -> BTreeMap<Domain, Policy> {
     let mut domains = BTreeMap::new();
     for (name, mut section) in d.named_tables(root, "domains") {
@@ -333,7 +343,10 @@ fn domains<'a>(
             policy.colleagues = colleagues;
         }
         let mut own = d.table(&mut section, "features", None);
-        policy.features = features(d, &mut own, above);
+        policy.features = features(d, &mut own, features_above);
+        d.finish(own);
+        let mut own = d.table(&mut section, "push", None);
+        policy.push = push::settings(d, &mut own, push_above, switches);
         d.finish(own);
         let at = section.at.clone();
         let path = format!("domains.\"{name}\"");

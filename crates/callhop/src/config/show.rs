@@ -1,6 +1,7 @@
 //! The configuration for people: everything that counts, nothing that is secret.
 
 use callhop_calls::{
+    push::{Pattern, PushPolicy},
     routing::{Policy, Unregistered},
     star::Features,
 };
@@ -16,11 +17,16 @@ impl Config {
             .freeswitch
             .iter()
             .map(|switch| {
-                json!({
+                let mut value = json!({
                     "name": switch.name.as_str(),
                     "address": switch.address,
                     "password": "(hidden)",
-                })
+                    "context": switch.context,
+                });
+                if let Some(outside) = &switch.outside {
+                    value["outside"] = outside.as_str().into();
+                }
+                value
             })
             .collect();
         let domains: Map<String, Value> = self
@@ -33,6 +39,7 @@ impl Config {
             "http": { "listen": self.http.listen.to_string() },
             "freeswitch": switches,
             "features": features_value(&self.features),
+            "push": push_value(&self.push),
             "domains": domains,
             "log": {
                 "format": match self.log.format {
@@ -50,9 +57,27 @@ fn features_value(features: &Features) -> Value {
     Value::Object(
         codes
             .into_iter()
+            .chain([("push", features.push.as_str())])
             .map(|(key, code)| (key.to_owned(), code.into()))
             .collect(),
     )
+}
+
+fn push_value(push: &PushPolicy) -> Value {
+    let allow: Vec<&str> = push.allow.iter().map(Pattern::as_str).collect();
+    let mut value = json!({
+        "allow": allow,
+        "digit_timeout_s": push.digit_timeout.as_secs(),
+        "ring_timeout_s": push.ring_timeout.as_secs(),
+        "hold_sound": push.hold_sound,
+        "ringback": push.ringback,
+        "display_prefix": push.display_prefix,
+    });
+    // TOML has no word for nothing.
+    if let Some(fallback) = &push.fallback {
+        value["fallback"] = fallback.as_str().into();
+    }
+    value
 }
 
 fn domain_value(policy: &Policy) -> Value {
@@ -63,6 +88,7 @@ fn domain_value(policy: &Policy) -> Value {
         },
         "colleagues": policy.colleagues,
         "features": features_value(&policy.features),
+        "push": push_value(&policy.push),
     })
 }
 

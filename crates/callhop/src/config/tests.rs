@@ -1,4 +1,6 @@
-use std::path::Path;
+use std::{path::Path, time::Duration};
+
+use callhop_calls::push::Pattern;
 
 use super::*;
 
@@ -51,13 +53,25 @@ fn every_key_is_read() {
         [[freeswitch]]
         name = "south"
         address = "sw.example.com:8021"
+        context = "phones"
+        outside = "sofia/gateway/trunk/{number}"
         [features]
         pull = "*7"
+        push = "*8"
+        [push]
+        digit_timeout_s = 7
+        ring_timeout_s = 20
+        hold_sound = "local_stream://moh"
+        ringback = "/var/sounds/ring.wav"
+        display_prefix = "from {pusher}: "
+        fallback = "4000"
         [domains."Lab.Test"]
         unregistered = "ring_all"
         colleagues = false
         [domains."Lab.Test".features]
         route_here = "#50"
+        [domains."Lab.Test".push]
+        fallback = "4000@voicemail"
         [log]
         format = "json"
         level = "info,callhop_esl=debug"
@@ -86,6 +100,22 @@ fn every_key_is_read() {
         ("*7", "*50")
     );
     assert!(other.colleagues);
+    let switches: Vec<_> = config
+        .freeswitch
+        .iter()
+        .map(|s| (s.context.as_str(), s.outside.as_deref()))
+        .collect();
+    let trunk = Some("sofia/gateway/trunk/{number}");
+    assert_eq!(switches, [("default", None), ("phones", trunk)]);
+    assert_eq!(other.features.push, "*8");
+    assert_eq!(other.push.digit_timeout, Duration::from_secs(7));
+    assert_eq!(other.push.ring_timeout, Duration::from_secs(20));
+    assert_eq!(other.push.hold_sound, "local_stream://moh");
+    assert_eq!(other.push.ringback, "/var/sounds/ring.wav");
+    assert_eq!(other.push.display_prefix, "from {pusher}: ");
+    assert_eq!(other.push.fallback.as_deref(), Some("4000"));
+    assert_eq!(lab.push.fallback.as_deref(), Some("4000@voicemail"));
+    assert_eq!(lab.push.hold_sound, "local_stream://moh");
     assert_eq!(config.log.format, LogFormat::Json);
 }
 
@@ -197,7 +227,7 @@ level = "info,=,"
             "line 17: domains.\"la b\": a domain has the character ' ' at position 3, which is not allowed",
             "line 19: log.format: \"xml\" is neither \"text\" nor \"json\"",
             "line 20: log.level: invalid filter directive",
-            "line 21: nonsense: there is no such key; the file has store, http, freeswitch, features, domains, log",
+            "line 21: nonsense: there is no such key; the file has store, http, freeswitch, features, push, domains, log",
             "environment CALLHOP_STORE__URI: this variable sets no key (CALLHOP_SECTION__KEY)",
         ],
     );
@@ -225,5 +255,140 @@ level = "info,=,"
             "line 1: freeswitch: this is written [[freeswitch]], not an integer",
             "line 2: unclosed table, expected `]`",
         ],
+    );
+}
+
+fn patterns(allow: &[Pattern]) -> Vec<&str> {
+    allow.iter().map(Pattern::as_str).collect()
+}
+
+#[test]
+fn numbers_outside_are_allowed_for_all_or_for_a_domain() {
+    let trunk = "[[freeswitch]]\noutside = 'sofia/gateway/trunk/{number}'\n";
+    let config = good(
+        &format!(
+            "{trunk}[push]\nallow = ['0[1-9][0-9]{{4,14}}', '112']\n[domains.'closed'.push]\nallow = []\n\
+             [domains.'open'.push]\nallow = ['.*']\n[domains.'other']\n"
+        ),
+        &[],
+    );
+    let allowed = |domain: &str| config.policy(&domain.parse().unwrap()).push.allow;
+    let all = ["0[1-9][0-9]{4,14}", "112"];
+    assert_eq!(patterns(&allowed("elsewhere")), all);
+    assert_eq!(patterns(&allowed("other")), all);
+    assert_eq!(patterns(&allowed("open")), [".*"]);
+    assert_eq!(allowed("closed"), []);
+    let shown = toml::to_string(&config.effective()).unwrap();
+    assert!(
+        shown.contains("outside = \"sofia/gateway/trunk/{number}\""),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("allow = [\"0[1-9][0-9]{4,14}\", \"112\"]"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn the_environment_sets_lists_and_numbers_too() {
+    let config = good(
+        "[push]\nallow = ['1']\nring_timeout_s = 10\n",
+        &[
+            ("CALLHOP_PUSH__ALLOW", r#"["2", '3{1,2}']"#),
+            ("CALLHOP_PUSH__RING_TIMEOUT_S", "40"),
+            (
+                "CALLHOP_FREESWITCH__FREESWITCH__OUTSIDE",
+                "sofia/gateway/t/{number}",
+            ),
+            ("CALLHOP_FREESWITCH__FREESWITCH__CONTEXT", "phones"),
+            ("CALLHOP_FEATURES__PUSH", "##"),
+        ],
+    );
+    assert_eq!(patterns(&config.push.allow), ["2", "3{1,2}"]);
+    assert_eq!(config.push.ring_timeout, Duration::from_secs(40));
+    assert_eq!(config.freeswitch[0].context, "phones");
+    assert_eq!(config.features.push, "##");
+    wrong(
+        "",
+        &[
+            ("CALLHOP_PUSH__ALLOW", "0.*"),
+            ("CALLHOP_PUSH__DIGIT_TIMEOUT_S", "5s"),
+        ],
+        &[
+            "environment CALLHOP_PUSH__ALLOW: push.allow: this is a list of texts, such as [\"a\", \"b\"], not \"0.*\"",
+            "environment CALLHOP_PUSH__DIGIT_TIMEOUT_S: push.digit_timeout_s: \"5s\" is not a whole number",
+        ],
+    );
+}
+
+#[test]
+fn what_a_push_could_not_use_is_refused() {
+    wrong(
+        r#"[features]
+push = "*9x"
+[push]
+allow = [
+  "0(",
+  5,
+]
+digit_timeout_s = 0
+ring_timeout_s = 121
+hold_sound = "hangup::NO_ANSWER"
+ringback = "${system(x)}"
+display_prefix = "<{pusher}>"
+fallback = "4000@vo ice"
+[[freeswitch]]
+name = "a"
+context = "-x"
+outside = "sofia/gateway/trunk"
+[[freeswitch]]
+name = "b"
+context = ""
+outside = "{x=1}sofia/gateway/trunk/{number}"
+[domains."lab.test".push]
+ring_timeout_s = "20s"
+hold_sound = ""
+display_prefix = " x"
+fallback = "no such number@x"
+ring_timeout = 5
+"#,
+        &[],
+        &[
+            "line 2: features.push: \"*9x\" is no star code: 1 to 10 of the characters 0-9, * and #",
+            "line 5: push.allow: \"0(\" is no regular expression: unclosed group",
+            "line 6: push.allow: this is a text in quotes, not an integer",
+            "line 8: push.digit_timeout_s: 0 is not 1 to 120 seconds",
+            "line 9: push.ring_timeout_s: 121 is not 1 to 120 seconds",
+            "line 10: push.hold_sound: sound: '::' makes it an application",
+            "line 11: push.ringback: sound: '$' is not allowed",
+            "line 12: push.display_prefix: '<' is not allowed: letters, digits, spaces, . _ - + : ( ) and {pusher} are",
+            "line 13: push.fallback: \"vo ice\" is no context: word: ' ' is not allowed",
+            "line 16: freeswitch.context: \"-x\" is no context: word: begins with '-', which the switch reads as an option",
+            "line 17: freeswitch.outside: there is no {number} in it, such as in sofia/gateway/trunk/{number}",
+            "line 20: freeswitch.context: \"\" is no context: word: empty",
+            "line 21: freeswitch.outside: dial string: '{' is not allowed",
+            "line 23: domains.\"lab.test\".push.ring_timeout_s: this is a whole number, not a string",
+            "line 24: domains.\"lab.test\".push.hold_sound: sound: empty",
+            "line 25: domains.\"lab.test\".push.display_prefix: a space in front, which the switch drops",
+            "line 26: domains.\"lab.test\".push.fallback: a number has the character ' ' at position 3, which is not allowed: a fallback is a number of the dialplan, such as 4000 or 4000@context",
+            "line 27: domains.\"lab.test\".push.ring_timeout: there is no such key; [domains.\"lab.test\".push] has allow, digit_timeout_s, ring_timeout_s, hold_sound, ringback, display_prefix, fallback",
+        ],
+    );
+    let no_way = |line: usize, key: &str, switches: &str| {
+        format!(
+            "line {line}: {key}: the switch {switches} has no outside: [[freeswitch]] has to say how these numbers are \
+             dialled, such as outside = \"sofia/gateway/trunk/{{number}}\""
+        )
+    };
+    wrong(
+        "[push]\nallow = ['0.*']\n",
+        &[],
+        &[&no_way(2, "push.allow", "freeswitch")],
+    );
+    wrong(
+        "[[freeswitch]]\nname = 'a'\noutside = 'sofia/gateway/t/{number}'\n[[freeswitch]]\nname = 'b'\n\
+         [[freeswitch]]\nname = 'c'\n[domains.'x'.push]\nallow = ['0.*']\n[domains.'y']\n",
+        &[],
+        &[&no_way(9, "domains.\"x\".push.allow", "b, c")],
     );
 }
