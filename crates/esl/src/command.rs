@@ -103,6 +103,9 @@ pub enum EncodeError {
     /// A subscription to nothing.
     #[error("a subscription to no event")]
     NoEvents,
+    /// No variable to set.
+    #[error("no variable to set")]
+    NoVariables,
     /// Not the name of an event.
     #[error("no name of an event: {0:?}")]
     EventName(String),

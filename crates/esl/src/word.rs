@@ -203,6 +203,34 @@ word! {
     }
 }
 
+const ORIGINATE_VALUE: Rule = Rule {
+    what: "value of an originate variable",
+    limit: 256,
+    allowed: |c| {
+        c.is_ascii_alphanumeric()
+            || matches!(
+                c,
+                ' ' | '.' | '_' | '-' | '+' | '*' | '#' | ':' | '(' | ')' | '@'
+            )
+    },
+};
+
+word! {
+    /// The value of a variable of `originate`, at most 256 octets: letters, digits, spaces inside and `._-+*#:()@`. Written
+    /// in single quotes if it has a space, which `originate` takes off again (switch_utils.c, separate_string_char_delim).
+    OriginateValue,
+    |text| {
+        if text.is_empty() {
+            return Err(WordError::Empty { what: ORIGINATE_VALUE.what });
+        }
+        ORIGINATE_VALUE.check(text)?;
+        if text.trim() != text {
+            return Err(WordError::Form { what: ORIGINATE_VALUE.what, why: "a space at an end" });
+        }
+        Ok(())
+    }
+}
+
 const HASH_KEY: Rule = Rule {
     what: "key",
     limit: 256,

@@ -9,8 +9,8 @@
 use bytes::BytesMut;
 use callhop_esl::command::{EncodeError, Leg, Message, Then, TransferTo};
 use callhop_esl::word::{
-    AppArg, DialString, HashKey, Number, Sound, Subclass, Uuid36, VarName, VarValue, Word,
-    WordError,
+    AppArg, DialString, HashKey, Number, OriginateValue, Sound, Subclass, Uuid36, VarName,
+    VarValue, Word, WordError,
 };
 use callhop_esl::{Api, Command, EventName, Secret};
 use proptest::prelude::*;
@@ -184,6 +184,28 @@ fn api_commands() {
         &format!("uuid_setvar {D1} sip_reason SIP;cause=200;text=\"Call completed elsewhere\""),
     );
     check_api(
+        Api::UuidSetvarMulti {
+            uuid: uuid(D1),
+            variables: vec![
+                ("a".parse().unwrap(), "b=c".parse().unwrap()),
+                (
+                    "execute_on_answer_callhop_1".parse().unwrap(),
+                    "bind_digit_action ^^|callhop|*9|exec[i]:event|Event-Name=CUSTOM,Event-Subclass=callhop::push|self|self"
+                        .parse()
+                        .unwrap(),
+                ),
+            ],
+        },
+        &format!("uuid_setvar_multi {D1} a=b=c;execute_on_answer_callhop_1=bind_digit_action ^^|callhop|*9|exec[i]:event|Event-Name=CUSTOM,Event-Subclass=callhop::push|self|self"),
+    );
+    check_api(
+        Api::UuidRecvDtmf {
+            uuid: uuid(D1),
+            digits: "*9".parse().unwrap(),
+        },
+        &format!("uuid_recv_dtmf {D1} *9"),
+    );
+    check_api(
         Api::UuidUnsetvar {
             uuid: uuid(D1),
             name: "sip_reason".parse().unwrap(),
@@ -251,14 +273,17 @@ fn api_commands() {
     check_api(
         Api::Originate {
             variables: vec![
-                ("origination_uuid".parse().unwrap(), word(D2)),
-                ("originate_timeout".parse().unwrap(), word("30")),
+                ("origination_uuid".parse().unwrap(), D2.parse().unwrap()),
+                (
+                    "origination_caller_id_name".parse().unwrap(),
+                    "via 1000: Ann Lee".parse().unwrap(),
+                ),
             ],
             dial: "user/1001@lab.test,user/1002@lab.test".parse().unwrap(),
             then: Then::Intercept { far: uuid(D1) },
         },
         &format!(
-            "originate {{origination_uuid={D2},originate_timeout=30}}user/1001@lab.test,user/1002@lab.test &intercept({D1})"
+            "originate {{origination_uuid={D2},origination_caller_id_name='via 1000: Ann Lee'}}user/1001@lab.test,user/1002@lab.test &intercept({D1})"
         ),
     );
     check_api(
@@ -531,5 +556,30 @@ proptest! {
             Ok(octets) => prop_assert_eq!(octets, format!("auth {value}\n\n")),
             Err(_) => prop_assert!(value.contains(['\r', '\n', '\0'])),
         }
+    }
+}
+
+#[test]
+fn several_variables_and_those_of_a_new_call_keep_apart() {
+    let refused = |variables: Vec<(&str, &str)>| {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let api = Api::UuidSetvarMulti {
+            uuid: uuid(D1),
+            variables: variables.collect(),
+        };
+        let mut out = BytesMut::new();
+        let error = Command::Api(api).encode(&mut out).unwrap_err();
+        assert!(out.is_empty(), "nothing is written of what is refused");
+        error.to_string()
+    };
+    assert_eq!(refused(vec![]), "no variable to set");
+    assert_eq!(
+        refused(vec![("a", "1"), ("b", "2;c=3")]),
+        "a value among several holds ';'"
+    );
+    for bad in ["", " a", "a ", "a,b=c", "a'b", "a}b", "${a}", "a\\b", "a|b"] {
+        assert!(bad.parse::<OriginateValue>().is_err(), "{bad:?}");
     }
 }

@@ -10,12 +10,12 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::{ConnectError, Options, authenticate, reply_text};
-use crate::command::{Api, Command, CommandCodecError, EncodeError};
+use crate::command::{Api, Command, CommandCodecError, EncodeError, Message};
 use crate::event::Event;
 use crate::frame::ContentType;
 use crate::link::{Link, LinkError};
 use crate::secret::Secret;
-use crate::word::Uuid36;
+use crate::word::{AppArg, Uuid36, Word};
 
 /// The link for commands. Callers may share it; they take turns.
 ///
@@ -155,13 +155,33 @@ impl CommandLink {
             api: api.clone(),
             job: job.clone(),
         };
-        let frame = self.run(api.name(), &command).await?;
+        self.done(api.name(), &command).await
+    }
+
+    /// Has a channel's own thread run a dialplan application, in a bridge too. The answer says that it will.
+    ///
+    /// # Errors
+    /// Refused, unsent, or outcome unknown.
+    pub async fn execute(&self, uuid: &Uuid36, app: Word, arg: AppArg) -> Result<(), CommandError> {
+        let command = Command::SendMsg {
+            uuid: Some(uuid.clone()),
+            message: Message::Execute {
+                app,
+                arg,
+                event_lock: false,
+            },
+        };
+        self.done("sendmsg", &command).await
+    }
+
+    async fn done(&self, name: &'static str, command: &Command) -> Result<(), CommandError> {
+        let frame = self.run(name, command).await?;
         let text = reply_text(&frame);
         if super::is_ok(&text) {
             Ok(())
         } else {
             Err(CommandError::Refused {
-                command: api.name(),
+                command: name,
                 text,
             })
         }

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::{EncodeError, Writer};
-use crate::word::{DialString, HashKey, Number, Sound, Uuid36, VarName, VarValue, Word};
+use crate::word::{
+    DialString, HashKey, Number, OriginateValue, Sound, Uuid36, VarName, VarValue, Word,
+};
 
 /// One `api` command with its arguments (mod_commands.c, mod_hash.c, mod_sofia.c).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,13 @@ pub enum Api {
         name: VarName,
         /// Its new value.
         value: VarValue,
+    },
+    /// `uuid_setvar_multi`: several variables at once.
+    UuidSetvarMulti {
+        /// The channel.
+        uuid: Uuid36,
+        /// Names and values. A value with a semicolon, which separates them, is refused.
+        variables: Vec<(VarName, VarValue)>,
     },
     /// `uuid_setvar` without a value: removes the variable.
     UuidUnsetvar {
@@ -40,6 +49,14 @@ pub enum Api {
         uuid: Uuid36,
         /// Q.850 cause as the switch names it (`NORMAL_CLEARING`).
         cause: Word,
+    },
+    /// `uuid_recv_dtmf`: the application in which the channel is gets digits as if they had been dialled. No digit action sees
+    /// them.
+    UuidRecvDtmf {
+        /// The channel.
+        uuid: Uuid36,
+        /// The digits.
+        digits: Number,
     },
     /// `uuid_transfer`: a channel goes on elsewhere.
     UuidTransfer {
@@ -82,8 +99,8 @@ pub enum Api {
     },
     /// `originate`: a new call. Blocks until it is answered or has failed, so it belongs into [`super::Command::BgApi`].
     Originate {
-        /// Variables of the new channel. Values are words: no comma can end one early.
-        variables: Vec<(VarName, Word)>,
+        /// Variables of the new channels. No comma can end a value early.
+        variables: Vec<(VarName, OriginateValue)>,
         /// Whom to ring.
         dial: DialString,
         /// What the new channel does once it is answered.
@@ -223,6 +240,8 @@ impl Api {
         match self {
             Self::UuidDump { .. } => "uuid_dump",
             Self::UuidSetvar { .. } | Self::UuidUnsetvar { .. } => "uuid_setvar",
+            Self::UuidSetvarMulti { .. } => "uuid_setvar_multi",
+            Self::UuidRecvDtmf { .. } => "uuid_recv_dtmf",
             Self::UuidExists { .. } => "uuid_exists",
             Self::UuidKill { .. } => "uuid_kill",
             Self::UuidTransfer { .. } => "uuid_transfer",
@@ -252,6 +271,23 @@ impl Api {
                 &[uuid.as_str(), name.as_str(), value.as_str()]
             }
             Self::UuidUnsetvar { uuid, name } => &[uuid.as_str(), name.as_str()],
+            Self::UuidSetvarMulti { uuid, variables } => {
+                if variables.is_empty() {
+                    return Err(EncodeError::NoVariables);
+                }
+                let mut pairs = Vec::with_capacity(variables.len());
+                for (name, value) in variables {
+                    if value.as_str().contains(';') {
+                        return Err(EncodeError::Character {
+                            what: "a value among several",
+                            character: ';',
+                        });
+                    }
+                    pairs.push(format!("{name}={value}"));
+                }
+                return out.api(self.name(), &[uuid.as_str(), &pairs.join(";")]);
+            }
+            Self::UuidRecvDtmf { uuid, digits } => &[uuid.as_str(), digits.as_str()],
             Self::UuidKill { uuid, cause } => &[uuid.as_str(), cause.as_str()],
             Self::UuidTransfer { uuid, leg, to } => {
                 let (dest, dialplan, context) = to.words();
@@ -296,7 +332,10 @@ impl Api {
             } => {
                 let variables: Vec<String> = variables
                     .iter()
-                    .map(|(name, value)| format!("{name}={value}"))
+                    .map(|(name, value)| match value.as_str() {
+                        spaced if spaced.contains(' ') => format!("{name}='{spaced}'"),
+                        plain => format!("{name}={plain}"),
+                    })
                     .collect();
                 let braces = match variables.as_slice() {
                     [] => String::new(),
