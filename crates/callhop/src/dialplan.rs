@@ -17,7 +17,7 @@ use callhop_calls::{
 use crate::config::Config;
 
 /// `dialplan/freeswitch/callhop.xml`, with the defaults.
-const FREESWITCH: &str = include_str!("../../../dialplan/freeswitch/callhop.xml");
+pub(crate) const FREESWITCH: &str = include_str!("../../../dialplan/freeswitch/callhop.xml");
 
 /// The name of the file in the folder that a context includes.
 pub const FREESWITCH_FILE: &str = "callhop.xml";
@@ -31,7 +31,7 @@ pub const FREESWITCH_INBOUND: &str = r#"<action application="set" data="callhop_
 <action application="bridge" data="${callhop_targets}"/>
 "#;
 
-/// The file for FreeSWITCH: every code of every domain, the address that this switch asks, and the domain of calls that
+/// The file for FreeSWITCH: every code of every domain that is called (that of a push is told to each leg), the address that this switch asks, and the domain of calls that
 /// carry none (`None`: the switch's own `$${domain}`).
 #[must_use]
 pub fn freeswitch(config: &Config, switch: &SwitchName, domain: Option<&Domain>) -> String {
@@ -192,6 +192,17 @@ mod tests {
                 r#"<X-PRE-PROCESS cmd="set" data="callhop_url=http://127.0.0.1:9000/freeswitch/north"/>"#,
                 r#"<X-PRE-PROCESS cmd="set" data="callhop_domain=a"/>"#,
             ],
+        );
+    }
+
+    #[test]
+    fn what_pushes_need_is_in_variables_of_their_legs() {
+        check(
+            "[features]\npush = '##'\n[push]\nhold_sound = 'local_stream://moh'\nfallback = '4000@vm'\n\
+             [[freeswitch]]\ncontext = 'phones'",
+            "freeswitch",
+            None,
+            &[],
         );
     }
 

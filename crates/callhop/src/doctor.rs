@@ -3,7 +3,9 @@
 //! Owns the list of checks. Changes nothing but one key of its own in mod_hash, which it removes again.
 
 mod dialplan;
+mod installed;
 mod profile;
+mod push;
 mod switch;
 
 use std::time::Duration;
@@ -34,7 +36,7 @@ pub enum Verdict {
 pub struct Finding {
     /// How bad it is.
     pub verdict: Verdict,
-    /// What was looked at: `store`, `controller`, a switch by its name, or `<switch>/<profile>`.
+    /// What was looked at: `configuration`, `store`, `controller`, a switch by its name, or `<switch>/<profile>`.
     pub subject: String,
     /// What was found.
     pub what: String,
@@ -72,7 +74,8 @@ impl Finding {
 /// Looks at everything that the configuration names.
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let (found, devices) = store(config).await;
-    let mut findings = vec![found, controller(config)];
+    let mut findings = push::toll(config);
+    findings.extend([found, controller(config)]);
     for each in &config.freeswitch {
         findings.extend(switch::examine(config, each, &devices).await);
     }

@@ -1,10 +1,12 @@
 //! The dialplan that the switch has loaded.
 
+use std::collections::BTreeSet;
+
 use callhop_calls::star::Features;
 use callhop_esl::{Api, CommandError, CommandLink, word::VarName};
 use roxmltree::{Document, Node};
 
-use super::{Finding, Verdict, switch::word};
+use super::{Finding, Verdict, installed, push, switch::word};
 use crate::config::{Config, Freeswitch};
 
 pub(super) async fn examine(
@@ -19,7 +21,8 @@ pub(super) async fn examine(
             section: word("dialplan"),
         })
         .await?;
-    let mut findings = contexts(subject, &section.text());
+    let fallbacks = push::fallback_contexts(config, switch);
+    let mut findings = loaded(subject, &section.text(), &switch.context, &fallbacks);
     let variable = |name: &'static str| async move {
         let Ok(name) = VarName::new(name) else {
             return Ok(String::new());
@@ -45,18 +48,25 @@ pub(super) async fn examine(
     Ok(findings)
 }
 
-const INSTALL: &str = "callhop dialplan install freeswitch DIR, where DIR is a folder that the context includes, then fs_cli -x \
+pub(super) const INSTALL: &str = "callhop dialplan install freeswitch DIR, where DIR is a folder that the context includes, then fs_cli -x \
                        reloadxml";
 
-/// Which contexts have the extensions, and which of them would never be reached.
-fn contexts(subject: &str, section: &str) -> Vec<Finding> {
+/// What is to be said of the dialplan as the switch has it.
+fn loaded(subject: &str, section: &str, context: &str, fallbacks: &BTreeSet<&str>) -> Vec<Finding> {
     let Ok(document) = Document::parse(section) else {
         return vec![Finding::doubtful(
             subject,
             "the loaded dialplan cannot be read (it may come from mod_xml_curl or a script)",
-            "make sure yourself that its contexts have the extensions callhop_star and callhop_hunt",
+            "make sure yourself that its contexts have all extensions of `callhop dialplan show freeswitch`",
         )];
     };
+    let mut findings = contexts(subject, &document);
+    findings.extend(installed::examine(subject, &document, context, fallbacks));
+    findings
+}
+
+/// Which contexts have the extensions, and which of them would never be reached.
+fn contexts(subject: &str, document: &Document<'_>) -> Vec<Finding> {
     let named = |name: &'static str| {
         document
             .descendants()
@@ -191,7 +201,7 @@ mod tests {
     use super::*;
 
     fn check(section: &str, expect: &[&str]) {
-        let found: Vec<String> = contexts("sw", section)
+        let found: Vec<String> = loaded("sw", section, "default", &BTreeSet::new())
             .into_iter()
             .map(|finding| format!("{:?} {}", finding.verdict, finding.what))
             .collect();
@@ -205,6 +215,7 @@ mod tests {
             &[
                 "Good callhop_star is in the context default",
                 "Good callhop_hunt is in the context default",
+                "Broken the file in the context default is of an older Callhop, without callhop_push: nobody can push",
             ],
         );
         check(
@@ -213,6 +224,7 @@ mod tests {
                 "Broken no context has the extension callhop_star: star codes do not reach Callhop",
                 "Good callhop_hunt is in the context public",
                 "Doubtful no extension asks where to ring: routes do not count for inbound calls",
+                "Broken there is no context default, where the legs of a push would wait: nobody can push",
             ],
         );
         check(

@@ -20,23 +20,47 @@ pub(super) async fn examine(
             value: word("sofia.conf"),
         })
         .await?;
-    Ok(profiles(switch.name.as_str(), &configuration.text()))
+    let outside = switch.outside.as_deref();
+    Ok(profiles(
+        switch.name.as_str(),
+        &configuration.text(),
+        outside,
+    ))
 }
 
-fn profiles(switch: &str, configuration: &str) -> Vec<Finding> {
+fn profiles(switch: &str, configuration: &str, outside: Option<&str>) -> Vec<Finding> {
     let Ok(document) = Document::parse(configuration) else {
         return vec![Finding::doubtful(
             switch,
             "the SIP profiles cannot be read",
-            "look at rtp-rewrite-timestamps, inbound-bypass-media, inbound-proxy-media, liberal-dtmf and pass-rfc2833 \
-             of each profile yourself",
+            "look at rtp-rewrite-timestamps, inbound-bypass-media, inbound-proxy-media, pass-rfc2833, liberal-dtmf and \
+             dtmf-type of each profile yourself",
         )];
     };
-    document
+    let mut findings: Vec<Finding> = document
         .descendants()
         .filter(|node| node.has_tag_name("profile"))
         .flat_map(|profile| one(switch, &profile))
-        .collect()
+        .collect();
+    findings.extend(outside.and_then(|outside| gateway(switch, &document, outside)));
+    findings
+}
+
+/// Whether a profile has the gateway over which numbers outside are dialled.
+fn gateway(switch: &str, document: &Document<'_>, outside: &str) -> Option<Finding> {
+    let name = outside.strip_prefix("sofia/gateway/")?.split('/').next()?;
+    // A profile may be named before it.
+    let name = name.rsplit("::").next()?;
+    let is_there = document
+        .descendants()
+        .any(|node| node.has_tag_name("gateway") && node.attribute("name") == Some(name));
+    (!is_there).then(|| {
+        Finding::doubtful(
+            switch,
+            format!("no SIP profile has the gateway {name} of outside (a user of the directory may have it)"),
+            "let outside in [[freeswitch]] name one of the gateways that fs_cli -x 'sofia status' shows",
+        )
+    })
 }
 
 /// A setting that matters, when it is wrong, and what that does.
@@ -61,13 +85,14 @@ const RULES: [Rule; 6] = [
         name: "inbound-bypass-media",
         wanted: false,
         needed: true,
-        otherwise: "the audio does not pass the switch: a move needs new invitations and leaves a gap",
+        otherwise: "audio and digits do not pass the switch: a pull needs new invitations and leaves a gap, and nobody can \
+                    push",
     },
     Rule {
         name: "inbound-proxy-media",
         wanted: false,
         needed: true,
-        otherwise: "the switch does not see the audio: a moved call may be silent",
+        otherwise: "the switch sees neither audio nor digits: a moved call may be silent, and nobody can push",
     },
     Rule {
         name: "inbound-use-callid-as-uuid",
@@ -76,18 +101,20 @@ const RULES: [Rule; 6] = [
         otherwise: "callers choose the names of channels, so Callhop does not answer for them",
     },
     Rule {
-        name: "liberal-dtmf",
-        wanted: true,
-        needed: false,
-        otherwise: "digits by SIP INFO are ignored",
-    },
-    Rule {
         name: "pass-rfc2833",
         wanted: false,
+        needed: true,
+        otherwise: "digits pass the switch unseen while two people talk: nobody can push",
+    },
+    Rule {
+        name: LIBERAL_DTMF,
+        wanted: true,
         needed: false,
-        otherwise: "digits pass the switch unseen",
+        otherwise: "a phone that agrees to RFC 4733 and sends digits by SIP INFO all the same is not heard: it can not push",
     },
 ];
+
+const LIBERAL_DTMF: &str = "liberal-dtmf";
 
 fn one(switch: &str, profile: &Node<'_, '_>) -> Vec<Finding> {
     let name = profile.attribute("name").unwrap_or("?");
@@ -107,8 +134,13 @@ fn one(switch: &str, profile: &Node<'_, '_>) -> Vec<Finding> {
             .filter_map(|param| param.attribute("value"))
             .next_back()
     };
+    let dtmf_type = setting("dtmf-type").unwrap_or("rfc2833");
     let mut findings = Vec::new();
     for rule in RULES {
+        // Where SIP INFO is the rule, it is heard (sofia.c, sofia_handle_sip_i_info).
+        if rule.name == LIBERAL_DTMF && dtmf_type.eq_ignore_ascii_case("info") {
+            continue;
+        }
         let is = setting(rule.name).is_some_and(is_true);
         if is == rule.wanted {
             continue;
@@ -124,12 +156,12 @@ fn one(switch: &str, profile: &Node<'_, '_>) -> Vec<Finding> {
             Finding::doubtful(&subject, what, cure)
         });
     }
-    if let Some(kind) = setting("dtmf-type")
-        && !kind.eq_ignore_ascii_case("rfc2833")
-    {
+    if !dtmf_type.eq_ignore_ascii_case("rfc2833") {
         findings.push(Finding::doubtful(
             &subject,
-            format!("dtmf-type is {kind}: digits by RFC 4733 are not asked for"),
+            format!(
+                "dtmf-type is {dtmf_type}: digits by RFC 4733 are not asked for, phones that have nothing else can not push"
+            ),
             format!("<param name=\"dtmf-type\" value=\"rfc2833\"/> in the profile, {RESTART}"),
         ));
     }
@@ -154,11 +186,17 @@ fn is_true(value: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn check(settings: &str, expect: &[&str]) {
+        check_outside(settings, None, expect);
+    }
+
+    #[track_caller]
+    fn check_outside(settings: &str, outside: Option<&str>, expect: &[&str]) {
         let configuration = format!(
             r#"<configuration name="sofia.conf"><profiles><profile name="internal"><gateways><gateway name="g"><param name="pass-rfc2833" value="true"/></gateway></gateways><settings>{settings}</settings></profile></profiles></configuration>"#
         );
-        let found: Vec<String> = profiles("sw", &configuration)
+        let found: Vec<String> = profiles("sw", &configuration, outside)
             .into_iter()
             .map(|finding| {
                 let what = finding
@@ -196,8 +234,41 @@ mod tests {
                 "Broken sw/internal inbound-bypass-media is true",
                 "Broken sw/internal inbound-proxy-media is true",
                 "Broken sw/internal inbound-use-callid-as-uuid is true",
-                "Doubtful sw/internal pass-rfc2833 is true",
+                "Broken sw/internal pass-rfc2833 is true",
                 "Doubtful sw/internal dtmf-type is info",
+            ],
+        );
+    }
+
+    #[test]
+    fn digits_by_info_need_one_of_two_settings() {
+        let rewrite = r#"<param name="rtp-rewrite-timestamps" value="yes"/>"#;
+        check(
+            &format!(r#"{rewrite}<param name="dtmf-type" value="info"/>"#),
+            &["Doubtful sw/internal dtmf-type is info"],
+        );
+        check(
+            &format!(r#"{rewrite}<param name="dtmf-type" value="none"/>"#),
+            &[
+                "Doubtful sw/internal liberal-dtmf is false",
+                "Doubtful sw/internal dtmf-type is none",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_gateway_of_outside_is_looked_for() {
+        let good = r#"<param name="rtp-rewrite-timestamps" value="yes"/><param name="liberal-dtmf" value="1"/>"#;
+        let fine = "Good sw/internal media and digits are as they should be";
+        check_outside(good, Some("sofia/gateway/g/{number}"), &[fine]);
+        check_outside(good, Some("sofia/gateway/internal::g/{number}"), &[fine]);
+        check_outside(good, Some("sofia/external/{number}@h"), &[fine]);
+        check_outside(
+            good,
+            Some("sofia/gateway/trunk/0{number}"),
+            &[
+                fine,
+                "Doubtful sw no SIP profile has the gateway trunk of outside (a user of the directory may have it)",
             ],
         );
     }

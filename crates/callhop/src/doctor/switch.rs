@@ -8,7 +8,7 @@ use callhop_esl::{
     word::{DialString, HashKey, Word},
 };
 
-use super::{Finding, chain, dialplan, profile};
+use super::{Finding, chain, dialplan, profile, push};
 use crate::config::{Config, Freeswitch};
 
 /// The modules without which something of Callhop does not work, and what that is.
@@ -25,7 +25,10 @@ const MODULES: [(&str, &str); 7] = [
         "the dialplan can neither pull nor play tones",
     ),
     ("mod_dialplan_xml", "the dialplan file is not read"),
-    ("mod_tone_stream", "there is neither beep nor refusal tone"),
+    (
+        "mod_tone_stream",
+        "there is neither beep nor refusal tone, and no silence for who waits while a call is pushed",
+    ),
 ];
 
 /// The realm in which mod_hash is tried; the routing snapshot has another one.
@@ -103,7 +106,14 @@ async fn look(
     let mut has_hash = true;
     let mut has_curl = true;
     let mut missing = false;
-    for (module, without) in MODULES {
+    let sounds = push::modules(config);
+    let needed = MODULES.into_iter();
+    let needed = needed.chain(
+        sounds
+            .iter()
+            .map(|(module, without)| (*module, without.as_str())),
+    );
+    for (module, without) in needed {
         let loaded = link
             .api(&Api::ModuleExists { name: word(module) })
             .await?

@@ -1,0 +1,196 @@
+//! What the settings of pushes mean for an installation.
+//!
+//! Owns what needs no switch to be seen: who may be called at the site's cost, and what the sounds need.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use callhop_calls::{
+    directory::{Directory, Extension},
+    id::{Domain, ExtensionId, Number},
+    push::{Pattern, PushPolicy, PushTarget, target},
+};
+
+use super::Finding;
+use crate::config::{Config, Freeswitch};
+
+/// Numbers that nobody needs all of: a neighbour, a premium rate, another country (two ways) and a satellite.
+const ELSEWHERE: [&str; 5] = [
+    "5550123",
+    "09001234567",
+    "0012125550123",
+    "0112125550123",
+    "0088216123456",
+];
+
+/// The settings of all domains; the one without a name counts where a domain has none.
+fn policies(config: &Config) -> impl Iterator<Item = (Option<&Domain>, &PushPolicy)> {
+    let domains = config.domains.iter();
+    std::iter::once((None, &config.push)).chain(domains.map(|(name, d)| (Some(name), &d.push)))
+}
+
+/// Whether what may be dialled is everything.
+pub(super) fn toll(config: &Config) -> Vec<Finding> {
+    let subject = "configuration";
+    let mut findings = Vec::new();
+    for (domain, push) in policies(config) {
+        // What a domain has from [push] is said there.
+        if push.allow.is_empty() || domain.is_some() && push.allow == config.push.allow {
+            continue;
+        }
+        let whose = domain.map_or_else(
+            || "[push]".to_owned(),
+            |domain| format!("[domains.\"{domain}\".push]"),
+        );
+        let patterns: Vec<&str> = push.allow.iter().map(Pattern::as_str).collect();
+        let patterns = patterns.join(", ");
+        findings.push(if ELSEWHERE.iter().all(|number| may_dial(push, number)) {
+            Finding::doubtful(
+                subject,
+                format!(
+                    "allow in {whose} ({patterns}) fits every number: whoever has a phone may have the site pay for \
+                     calls to anywhere"
+                ),
+                "let allow name only the numbers that calls have to be pushed to, such as \"0[1-9][0-9]{4,14}\"",
+            )
+        } else {
+            Finding::good(
+                subject,
+                format!("besides extensions and devices, {whose} lets calls be pushed to {patterns}"),
+            )
+        });
+    }
+    findings
+}
+
+/// Whether somebody who has nothing but the patterns may push to `number`.
+fn may_dial(push: &PushPolicy, number: &str) -> bool {
+    let (Ok(number), Ok(pusher), Ok(domain)) = (
+        number.parse::<Number>(),
+        "pusher".parse::<Number>(),
+        "nowhere".parse::<Domain>(),
+    ) else {
+        return false;
+    };
+    let pusher = Extension {
+        id: ExtensionId::new(pusher.clone(), domain.clone()),
+        devices: vec![pusher.clone()],
+        route: None,
+    };
+    let Some(device) = pusher.device_ids().next() else {
+        return false;
+    };
+    let found = target(&Directory::default(), &pusher, &device, &number, push);
+    matches!(found, Ok(PushTarget::Outside(_)))
+}
+
+/// The modules that the sounds of the configuration need, with the reason.
+pub(super) fn modules(config: &Config) -> BTreeMap<&'static str, String> {
+    let mut modules = BTreeMap::new();
+    for (_, push) in policies(config) {
+        for (key, sound) in [
+            ("hold_sound", &push.hold_sound),
+            ("ringback", &push.ringback),
+        ] {
+            let module = match sound.split_once("://") {
+                Some(("local_stream", _)) => "mod_local_stream",
+                Some(("shout", _)) => "mod_shout",
+                // mod_tone_stream is needed by all, and what else there is, the admin knows.
+                Some(_) => continue,
+                None => match sound.rsplit_once('.') {
+                    Some((_, "wav" | "aiff" | "au" | "ogg" | "flac")) => "mod_sndfile",
+                    Some((_, "mp3")) => "mod_shout",
+                    _ => "mod_native_file",
+                },
+            };
+            modules.insert(module, format!("{key} = \"{sound}\" is not played"));
+        }
+    }
+    modules
+}
+
+/// The contexts to which calls go that nobody wants back.
+pub(super) fn fallback_contexts<'a>(
+    config: &'a Config,
+    switch: &'a Freeswitch,
+) -> BTreeSet<&'a str> {
+    policies(config)
+        .filter_map(|(_, push)| push.fallback.as_deref())
+        .map(|fallback| {
+            let other = fallback.split_once('@').map(|(_, context)| context);
+            other.unwrap_or(&switch.context)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{
+        config::{Environment, read},
+        doctor::Verdict,
+    };
+
+    fn config(text: &str) -> Config {
+        let switch = "[[freeswitch]]\noutside = 'sofia/gateway/t/{number}'\n";
+        let text = format!("{switch}{text}");
+        read(&text, Path::new(""), &Environment::new()).unwrap()
+    }
+
+    #[test]
+    fn patterns_that_fit_everything_are_told() {
+        let check = |allow: &str, expect: &[Verdict]| {
+            let found = toll(&config(&format!("[push]\nallow = {allow}\n")));
+            let found: Vec<Verdict> = found.into_iter().map(|finding| finding.verdict).collect();
+            assert_eq!(found, expect, "{allow}");
+        };
+        check("[]", &[]);
+        check("['0[1-9][0-9]{4,14}', '112']", &[Verdict::Good]);
+        check("['.*']", &[Verdict::Doubtful]);
+        check("['[0-9]{5,}']", &[Verdict::Doubtful]);
+        check("['0.*', '[1-9].*']", &[Verdict::Doubtful]);
+        check("['0.*']", &[Verdict::Good]);
+    }
+
+    #[test]
+    fn a_domain_is_told_only_where_it_differs() {
+        let found = toll(&config(
+            "[push]\nallow = ['112']\n[domains.a]\n[domains.b.push]\nallow = ['.+']\n[domains.c.push]\nallow = []\n",
+        ));
+        let found: Vec<&str> = found.iter().map(|finding| finding.what.as_str()).collect();
+        assert_eq!(
+            found,
+            [
+                "besides extensions and devices, [push] lets calls be pushed to 112",
+                "allow in [domains.\"b\".push] (.+) fits every number: whoever has a phone may have the site pay for \
+                 calls to anywhere",
+            ]
+        );
+    }
+
+    #[test]
+    fn sounds_need_modules() {
+        let check = |sound: &str, expect: &[&str]| {
+            let modules = modules(&config(&format!("[push]\nhold_sound = '{sound}'\n")));
+            assert_eq!(modules.into_keys().collect::<Vec<_>>(), expect, "{sound}");
+        };
+        check("silence_stream://-1,1400", &[]);
+        check("local_stream://moh", &["mod_local_stream"]);
+        check("/var/sounds/hold.wav", &["mod_sndfile"]);
+        check("hold.mp3", &["mod_shout"]);
+        check("hold", &["mod_native_file"]);
+    }
+
+    #[test]
+    fn a_fallback_is_in_the_context_of_the_switch_or_in_its_own() {
+        let config = config(
+            "context = 'phones'\n[push]\nfallback = '4000'\n[domains.a.push]\nfallback = '1@voicemail'\n",
+        );
+        let contexts = fallback_contexts(&config, &config.freeswitch[0]);
+        assert_eq!(
+            contexts.into_iter().collect::<Vec<_>>(),
+            ["phones", "voicemail"]
+        );
+    }
+}
