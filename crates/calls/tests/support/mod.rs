@@ -4,9 +4,17 @@
 //! Legs are written `name` or `name=device`; a device without a domain is one of `lab.test`. Everything is told to the core
 //! as a driver would tell it, and what the core wants is written down as one word or two per output.
 // Each test file uses a part of it, and what fails here is the story.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
-use std::collections::{BTreeMap, HashMap};
+mod push;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use callhop_calls::core::{
@@ -14,12 +22,14 @@ use callhop_calls::core::{
     SplitOrder, StoreFailure,
 };
 use callhop_calls::directory::{Extension, Route, RouteEnd, RouteTarget};
-use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, SwitchName, UnixTime};
+use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, MoveId, SwitchName, UnixTime};
 use callhop_calls::journal::Entry;
 use callhop_calls::routing::Policy;
 use callhop_calls::tracker::{
     Arming, Bond, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
 };
+
+pub use push::{At, ROLES, Story, check_roles};
 
 /// Calendar time at which every world begins.
 pub const START: i64 = 1_000_000;
@@ -30,6 +40,14 @@ struct True {
     facts: Facts,
     peer: Option<ChannelId>,
     holds: bool,
+    /// Where its own dialplan has it.
+    at: At,
+    /// Until when it is held once its bridge ends (`transfer_after_bridge`, `callhop_until`), if it is held at all.
+    held_after_bridge: Option<Duration>,
+    /// The far leg that its dialplan takes (`callhop_far`).
+    far: Option<ChannelId>,
+    /// The devices that its recall rings.
+    recall: Vec<DeviceId>,
 }
 
 /// How the store behaves.
@@ -60,6 +78,8 @@ pub struct World {
     pub core: Core,
     pub now: Now,
     pub store: StoreMood,
+    policy: Policy,
+    run: u64,
     switch: SwitchName,
     switches: HashMap<SwitchName, Truth>,
     directory: HashMap<ExtensionId, Extension>,
@@ -76,6 +96,11 @@ pub struct World {
     pub armed: Vec<(String, bool)>,
     /// What was written into the journal.
     pub journal: Vec<Entry>,
+    /// Whether what is written into the journal is said too.
+    pub reads_journal: bool,
+    /// What is ordered for pushes and has not been carried out yet.
+    pub wanted: VecDeque<Output>,
+    made: u32,
 }
 
 pub fn leg(name: &str) -> ChannelId {
@@ -158,8 +183,10 @@ impl World {
         };
         let switches: Vec<SwitchName> = vec!["fs1".parse().unwrap(), "fs2".parse().unwrap()];
         let mut world = Self {
-            core: Core::new(switches.clone(), HashMap::new(), policy, 1, now),
+            core: Core::new(switches.clone(), HashMap::new(), policy.clone(), 1, now),
             now,
+            policy,
+            run: 1,
             store: StoreMood::Works,
             switch: switches[0].clone(),
             switches: switches
@@ -177,6 +204,9 @@ impl World {
             rings: Vec::new(),
             armed: Vec::new(),
             journal: Vec::new(),
+            reads_journal: false,
+            wanted: VecDeque::new(),
+            made: 0,
         };
         world.have("1000", &["1001", "1002", "1003"]);
         world.have("2000", &["2001", "2002"]);
@@ -238,6 +268,9 @@ impl World {
     }
 
     fn take(&mut self, output: Output) {
+        if push::is_order(&output) {
+            self.wanted.push_back(output.clone());
+        }
         let word = match output {
             Output::Pull(order) => {
                 let mut forks: Vec<_> = order.forks.iter().map(ToString::to_string).collect();
@@ -293,7 +326,14 @@ impl World {
                 word
             }
             Output::Corrected(_, corrections) => format!("corrected {}", corrections.total()),
-            Output::Journal(entry) => return self.journal.push(entry),
+            Output::Journal(entry) => {
+                let word = push::entry(&entry);
+                self.journal.push(entry);
+                if !self.reads_journal {
+                    return;
+                }
+                word
+            }
             Output::Arm(order) => {
                 self.armed.push((order.leg.to_string(), order.late));
                 let truth = self.switches.get_mut(&order.switch).unwrap();
@@ -301,7 +341,7 @@ impl World {
                     leg.facts.arming = if order.late {
                         Arming::Armed
                     } else {
-                        Arming::Prepared
+                        leg.facts.arming.max(Arming::Prepared)
                     };
                 }
                 return;
@@ -417,7 +457,13 @@ impl World {
         self.withheld.take().unwrap_or_default()
     }
 
-    fn begin(&mut self, written: &str, direction: Direction, originator: Option<&str>) {
+    fn begin(
+        &mut self,
+        written: &str,
+        direction: Direction,
+        originator: Option<&str>,
+        made_by: Option<MoveId>,
+    ) {
         let (name, of, phone) = read(written);
         let id = leg(name);
         let facts = Facts {
@@ -432,12 +478,16 @@ impl World {
             codec: None,
             phone,
             arming: Arming::No,
-            made_by: None,
+            made_by,
         };
         let new = True {
             facts,
             peer: None,
             holds: false,
+            at: At::Call,
+            held_after_bridge: None,
+            far: None,
+            recall: Vec::new(),
         };
         self.truth().legs.insert(id.clone(), new);
         self.next_event(&id, Change::Told);
@@ -445,19 +495,25 @@ impl World {
 
     /// Somebody calls the switch.
     pub fn incoming(&mut self, written: &str) {
-        self.begin(written, Direction::Inbound, None);
+        self.begin(written, Direction::Inbound, None, None);
     }
 
     /// The switch rings for `originator`.
     pub fn rings(&mut self, written: &str, originator: &str) {
-        self.begin(written, Direction::Outbound, Some(originator));
+        self.begin(written, Direction::Outbound, Some(originator), None);
     }
 
     pub fn progress(&mut self, name: &str, progress: Progress) {
         let facts = &mut self.truth().legs.get_mut(&leg(name)).unwrap().facts;
+        let answers = facts.progress < progress && progress == Progress::Answered;
         facts.progress = progress;
         facts.codec = Some("PCMU".into());
+        let was_prepared = answers && facts.arming == Arming::Prepared;
         self.next_event(&leg(name), Change::Told);
+        // `execute_on_answer` runs once the answer has been reported.
+        if was_prepared && let Some(it) = self.truth().legs.get_mut(&leg(name)) {
+            it.facts.arming = Arming::Armed;
+        }
     }
 
     pub fn answers(&mut self, name: &str) {
@@ -609,6 +665,17 @@ impl World {
         let legs = ids.iter().map(|id| self.read(id)).collect();
         self.tell(Input::Registrations(self.switch.clone(), contacts));
         self.tell(Input::Resynced(self.switch.clone(), legs));
+    }
+
+    /// The minute's comparison: every leg is read again, and those that are known and not there are named.
+    pub fn reconciles(&mut self) {
+        let here = self.switch.clone();
+        let known = self.core.switch(&here).unwrap().tracker().legs();
+        let known: Vec<_> = known.map(|(id, _)| id.clone()).collect();
+        let there: Vec<_> = self.truth().legs.keys().cloned().collect();
+        let absent = known.into_iter().filter(|id| !there.contains(id)).collect();
+        let read = there.iter().map(|id| self.read(id)).collect();
+        self.tell(Input::Reconciled(here, read, absent));
     }
 
     pub fn read(&mut self, id: &ChannelId) -> SnapshotLeg {
