@@ -501,14 +501,14 @@ impl Push {
             why,
             until: now + BRIDGE_LIMIT,
         });
-        vec![Step::GiveBack { tone }, Step::Note]
+        vec![Step::Note, Step::GiveBack { tone }]
     }
 
     fn recall(&mut self, now: Duration) -> Vec<Step> {
         self.enter(State::Recalling {
             until: now + RECALL_LIMIT,
         });
-        let mut steps = vec![Step::Recall, Step::Note];
+        let mut steps = vec![Step::Note, Step::Recall];
         if self.old_is_there {
             // It was to take the far end and did not: whatever it is in, nobody is in it any more.
             steps.push(Step::ReleaseOld);

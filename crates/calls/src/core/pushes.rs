@@ -270,6 +270,9 @@ impl Core {
                 hunt.targets
             }
         };
+        if devices.is_empty() {
+            return Err(not_registered());
+        }
         // Whoever has the call in hand can't be rung for it.
         let mut ring: Vec<_> = devices
             .iter()
@@ -393,13 +396,17 @@ impl Core {
             let (Some(one), Some(two)) = (one, two) else {
                 continue;
             };
+            let known = switch.tracker.leg(two);
+            // A bridge is reported at the first early media already, and then the answer follows.
+            let rings = known.is_some_and(|two| two.progress < Progress::Answered);
             if let Some(push) = switch
                 .pushes
                 .of(one)
                 .and_then(|id| switch.pushes.all.get(&id))
                 && push.open.far_leg == *one
+                && !rings
             {
-                if let Some(made_by) = switch.tracker.leg(two).and_then(|two| two.made_by)
+                if let Some(made_by) = known.and_then(|two| two.made_by)
                     && made_by == push.open.id
                 {
                     about(made_by, Happened::TargetAnswered(two.clone()));
@@ -429,6 +436,9 @@ impl Core {
                 }
             }
             LegNews::Told | LegNews::Bridged(_) => {
+                if let Some(id) = answered_to_far(switch, leg) {
+                    about(id, Happened::FarTalksTo(leg.clone()));
+                }
                 if let Some(known) = switch.tracker.leg(leg)
                     && let Some(id) = known.made_by
                 {
@@ -575,6 +585,16 @@ impl Core {
 struct Ringing {
     target: RingTarget,
     timeout: Duration,
+}
+
+/// The push whose far leg has been bridged to this leg before it was answered, as it is now. Who pushes has been answered
+/// for long: that it talks to the far leg is told by the bridge only.
+fn answered_to_far(switch: &Switch, leg: &ChannelId) -> Option<MoveId> {
+    let known = switch.tracker.leg(leg)?;
+    let far = known.peer()?;
+    let push = switch.pushes.all.get(&switch.pushes.of(far)?)?;
+    let is_news = push.open.far_leg == *far && push.open.old_leg != *leg;
+    (is_news && known.progress == Progress::Answered).then_some(push.open.id)
 }
 
 /// What is told about a leg, as far as pushes care.
