@@ -6,6 +6,7 @@
 use callhop::freeswitch::translate;
 use callhop_calls::core::Answer;
 use callhop_calls::id::DeviceId;
+use callhop_calls::tracker::Arming;
 use callhop_esl::Event;
 
 const DUMP: &[(&str, &str)] = &[
@@ -190,4 +191,97 @@ fn tables_of_the_switch() {
         ["sofia/i/sip:a@h", "sofia/i/sip:b@h"]
     );
     assert!(translate::contacts("error/user_not_registered").is_empty());
+}
+
+const LEG: &str = "44ee4707-f06a-4ccc-a49c-9d37728368c2";
+
+#[test]
+fn a_leg_that_was_called_and_has_called_is_nobody() {
+    // Seen in a recall: `user/1001@lab.test` writes the names of who is called to the leg that calls, too.
+    let called = [
+        ("Call-Direction", "outbound"),
+        ("variable_dialed_user", "1001"),
+        ("variable_dialed_domain", "lab.test"),
+    ];
+    device(&called, Some("1001@lab.test"));
+    let mut has_called = called.to_vec();
+    has_called.push(("variable_originated_legs", "ARRAY::a;x;y|:b;x;y"));
+    device(&has_called, None);
+}
+
+#[test]
+fn arming_is_what_the_leg_has_run_or_will_run() {
+    let arming = |changes: &[(&str, &str)]| {
+        translate::snapshot_leg(&dump(changes))
+            .unwrap()
+            .facts
+            .arming
+    };
+    assert_eq!(arming(&[]), Arming::No);
+    let prepared = (
+        "variable_execute_on_answer_callhop_2",
+        "set callhop_armed=true",
+    );
+    assert_eq!(arming(&[prepared]), Arming::Prepared);
+    assert_eq!(
+        arming(&[prepared, ("variable_callhop_armed", "true")]),
+        Arming::Armed
+    );
+    assert_eq!(
+        arming(&[prepared, ("variable_callhop_armed", "false")]),
+        Arming::Prepared
+    );
+}
+
+#[test]
+fn the_push_code_is_told_by_an_event_of_its_own() {
+    let event = |name: &str, subclass: &str, leg: &str| {
+        let headers = [
+            ("Event-Name", name),
+            ("Event-Subclass", subclass),
+            ("Unique-ID", leg),
+        ];
+        translate::push_key(&Event::build(&headers, "")).map(|leg| leg.to_string())
+    };
+    assert_eq!(event("CUSTOM", "callhop::push", LEG), Some(LEG.to_owned()));
+    assert_eq!(event("CUSTOM", "sofia::register", LEG), None);
+    assert_eq!(event("CHANNEL_ANSWER", "callhop::push", LEG), None);
+    assert_eq!(event("CUSTOM", "callhop::push", "a b"), None);
+}
+
+#[test]
+fn digits_are_those_of_rfc_4733() {
+    let event = |name: &str, digit: &str| {
+        let headers = [
+            ("Event-Name", name),
+            ("Unique-ID", LEG),
+            ("DTMF-Digit", digit),
+        ];
+        translate::digit(&Event::build(&headers, "")).map(|(_, digit)| digit)
+    };
+    for digit in "0123456789*#ABCD".chars() {
+        assert_eq!(event("DTMF", &digit.to_string()), Some(digit));
+    }
+    for other in ["", "F", "a", "12", "\u{661}"] {
+        assert_eq!(event("DTMF", other), None, "{other:?}");
+    }
+    assert_eq!(event("CHANNEL_ANSWER", "1"), None);
+}
+
+#[test]
+fn a_job_that_failed_tells_the_push_and_the_cause() {
+    const ID: &str = "01234567-89ab-cdef-0000-00000000002a";
+    let job = |id: &str, body: &str| {
+        let headers = [("Event-Name", "BACKGROUND_JOB"), ("Job-UUID", id)];
+        translate::not_reached(&Event::build(&headers, body))
+            .map(|(id, cause)| format!("{id} {cause}"))
+    };
+    assert_eq!(job(ID, "-ERR USER_BUSY\n"), Some(format!("{ID} user_busy")));
+    assert_eq!(
+        job(ID, "-ERR Cannot create outgoing channel of type [x]\n"),
+        Some(format!("{ID} unknown_cause"))
+    );
+    assert_eq!(job(ID, "+OK 44ee4707-f06a-4ccc-a49c-9d37728368c2\n"), None);
+    // The job of somebody else: a UUID all the same, and no push has it.
+    assert_eq!(job("not-a-job", "-ERR USER_BUSY\n"), None);
 }

@@ -60,15 +60,35 @@ pub(super) fn calls(config: &Config, json: bool) -> Done {
     let rows: Vec<Vec<String>> = list(&answer, "calls")
         .map(|call| {
             let legs: Vec<String> = list(call, "legs").map(leg).collect();
-            vec![text(call, "switch").to_owned(), legs.join(", ")]
+            vec![
+                text(call, "switch").to_owned(),
+                legs.join(", "),
+                moving(&call["moving"]),
+            ]
         })
         .collect();
     if rows.is_empty() {
         println!("no calls");
     } else {
-        output::table(&["SWITCH", "LEGS"], &rows);
+        output::table(&["SWITCH", "LEGS", "MOVE"], &rows);
     }
     Ok(())
+}
+
+/// `push by 1000@example.com, ringing 2001`; nothing for a call that is not moved.
+fn moving(moving: &Value) -> String {
+    if moving.is_null() {
+        return String::new();
+    }
+    let to = moving["to"].as_str().unwrap_or_default();
+    let stage = text(moving, "stage").replace('_', " ");
+    format!(
+        "{} by {}, {stage} {to}",
+        text(moving, "kind"),
+        text(moving, "extension")
+    )
+    .trim_end()
+    .to_owned()
 }
 
 fn leg(leg: &Value) -> String {

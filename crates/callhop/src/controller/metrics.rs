@@ -2,6 +2,7 @@
 
 use callhop_calls::core::{MoveEnd, MoveReport};
 use callhop_calls::id::SwitchName;
+use callhop_calls::journal::Kind;
 use callhop_calls::tracker::Corrections;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -15,7 +16,8 @@ use prometheus_client::registry::{Registry, Unit};
 struct MoveLabels {
     kind: &'static str,
     class: String,
-    result: String,
+    result: &'static str,
+    cause: String,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -45,6 +47,7 @@ pub struct Metrics {
     registry: Registry,
     moves: Family<MoveLabels, Counter>,
     move_seconds: Histogram,
+    after_restart: Family<ResultLabel, Counter>,
     refusals: Family<CauseLabel, Counter>,
     hunts: Family<ResultLabel, Counter>,
     events: Family<SwitchLabel, Counter>,
@@ -64,6 +67,7 @@ impl Default for Metrics {
             registry: Registry::with_prefix("callhop"),
             moves: Family::default(),
             move_seconds: Histogram::new(buckets),
+            after_restart: Family::default(),
             refusals: Family::default(),
             hunts: Family::default(),
             events: Family::default(),
@@ -75,14 +79,19 @@ impl Default for Metrics {
         let r = &mut metrics.registry;
         r.register(
             "moves",
-            "Moves that have ended, by kind, class of the call and result",
+            "Moves that have ended, by kind, class of the call, result and cause",
             metrics.moves.clone(),
         );
         r.register_with_unit(
             "move",
-            "From the star code to the bridge of new leg and far end",
+            "Pulls: from the star code to the bridge of new leg and far end",
             Unit::Seconds,
             metrics.move_seconds.clone(),
+        );
+        r.register(
+            "moves_after_restart",
+            "Moves of an earlier run that were finished, undone or closed, by result",
+            metrics.after_restart.clone(),
         );
         r.register(
             "refusals",
@@ -136,13 +145,25 @@ impl Metrics {
 
     pub(crate) fn moved(&self, report: &MoveReport) {
         let labels = MoveLabels {
-            kind: "pull",
-            class: word(&report.class),
-            result: word(&report.end),
+            kind: report.kind.word(),
+            class: report.class.as_ref().map(word).unwrap_or_default(),
+            result: report.end.outcome().word(),
+            cause: report.end.cause().unwrap_or_default().to_owned(),
         };
         self.moves.get_or_create(&labels).inc();
-        if report.end == MoveEnd::Moved {
-            self.move_seconds.observe(report.took.as_secs_f64());
+        match report.took {
+            // A push takes as long as the person dials and the target rings.
+            Some(took) if report.end == MoveEnd::Moved && report.kind == Kind::Pull => {
+                self.move_seconds.observe(took.as_secs_f64());
+            }
+            Some(_) => {}
+            None => {
+                self.after_restart
+                    .get_or_create(&ResultLabel {
+                        result: report.end.outcome().word(),
+                    })
+                    .inc();
+            }
         }
     }
 

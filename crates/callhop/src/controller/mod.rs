@@ -10,6 +10,7 @@
 //! question, within [`REFRESH_TIMEOUT`], and is used as it is when the database does not answer.
 
 mod directory;
+mod journal;
 mod metrics;
 mod task;
 pub mod view;
@@ -20,19 +21,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use callhop_calls::core::Input;
+use callhop_calls::core::{Input, PushWord};
 use callhop_calls::id::{ChannelId, Domain, ExtensionId, SwitchName};
 use tokio::sync::oneshot;
 use tracing::info;
 
 use crate::config::Config;
 use crate::freeswitch::translate::Caller;
-use crate::freeswitch::{Commands, Driver};
+use crate::freeswitch::{Commands, Dialplan, Driver, Orders};
 use crate::http;
 
 use task::{CoreTask, Message};
 
 pub use directory::DirectorySync;
+pub use journal::Journal;
 pub use metrics::Metrics;
 pub use task::{Core, StarReply};
 
@@ -159,6 +161,14 @@ impl Controller {
             .ok_or(AskError::NoExtension)
     }
 
+    /// What the leg of somebody who pushes is to do; `None` when it shall take the far end back.
+    pub async fn push(&self, switch: SwitchName, channel: ChannelId) -> Option<PushWord> {
+        let word = self
+            .core
+            .view(move |core, _| core.push_word(&switch, &channel));
+        word.await.flatten()
+    }
+
     /// Reads the legs again on which the answer depends. Their events may be late: by up to 20 ms always, and by half a second
     /// at the first call after a start of the switch (sofia_presence.c sleeps in the thread that hands out the events).
     async fn reread(&self, switch: &SwitchName, caller: &Caller) -> Result<(), AskError> {
@@ -226,11 +236,30 @@ pub async fn run(
         metrics.clone(),
     ));
 
+    let journal = Journal::start(store.clone(), metrics.clone(), task::unix_now);
+    let names: Vec<_> = config.freeswitch.iter().map(|s| s.name.clone()).collect();
+    core.send(Input::OpenMoves(
+        journal::open_moves(store.as_ref(), &names, &metrics).await,
+    ));
+
     let mut switches = HashMap::new();
+    let mut orders = HashMap::new();
     let mut drivers = Vec::new();
     for switch in &config.freeswitch {
         let (driver, commands) = Driver::new(switch, core.clone(), metrics.clone());
         info!(switch = %switch.name, address = %switch.address, "waiting for the switch");
+        let dialplan = Dialplan {
+            context: switch.context.clone(),
+            outside: switch.outside.clone(),
+        };
+        let queue = Orders::start(
+            switch.name.clone(),
+            commands.clone(),
+            dialplan,
+            journal.clone(),
+            core.clone(),
+        );
+        orders.insert(switch.name.clone(), queue);
         switches.insert(switch.name.clone(), commands);
         drivers.push(tokio::spawn(driver.run()));
     }
@@ -239,6 +268,8 @@ pub async fn run(
         &config,
         core.clone(),
         switches.clone(),
+        orders,
+        journal,
         store,
         directory.clone(),
         metrics.clone(),

@@ -4,19 +4,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use callhop_calls::core::{AskId, Asked, Input, MoveEnd, Now, Output, Refusal, StoreFailure};
+use callhop_calls::core::{
+    AskId, Asked, Input, MoveEnd, MoveReport, Now, Output, Refusal, StoreFailure,
+};
 use callhop_calls::directory::Route;
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, SwitchName, UnixTime};
 use callhop_calls::routing::Policy;
 use callhop_store::{Actor, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
-use super::{DirectorySync, Metrics, REFRESH_TIMEOUT, directory};
+use super::{DirectorySync, Journal, Metrics, REFRESH_TIMEOUT, directory};
 use crate::config::Config;
-use crate::freeswitch::Commands;
 use crate::freeswitch::translate::{self, Caller};
+use crate::freeswitch::{Commands, Order, Orders};
 
 /// How long writing a route may take: the switch waits a second for the answer (dialplan, `timeout 1`).
 const STORE_TIMEOUT: Duration = Duration::from_millis(400);
@@ -128,7 +130,7 @@ impl Clock {
 }
 
 /// The calendar.
-fn unix_now() -> UnixTime {
+pub(super) fn unix_now() -> UnixTime {
     let since = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
@@ -168,6 +170,8 @@ pub(super) struct CoreTask {
     directory: Arc<DirectorySync>,
     publishers: HashMap<SwitchName, mpsc::UnboundedSender<Publication>>,
     metrics: Arc<Metrics>,
+    orders: HashMap<SwitchName, Orders>,
+    journal: Journal,
     waiting_stars: HashMap<AskId, (ChannelId, String, oneshot::Sender<StarReply>)>,
     waiting_hunts: HashMap<AskId, oneshot::Sender<Option<String>>>,
     /// Legs that have asked, of which no event has come yet.
@@ -176,10 +180,13 @@ pub(super) struct CoreTask {
 }
 
 impl CoreTask {
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn new(
         config: &Config,
         handle: Core,
         switches: Arc<HashMap<SwitchName, Commands>>,
+        orders: HashMap<SwitchName, Orders>,
+        journal: Journal,
         store: Arc<dyn Store>,
         directory: Arc<DirectorySync>,
         metrics: Arc<Metrics>,
@@ -187,12 +194,19 @@ impl CoreTask {
         let clock = Clock::start();
         let default_policy = Policy {
             features: config.features.clone(),
+            push: config.push.clone(),
             ..Policy::default()
         };
         let policies = config.domains.clone().into_iter().collect();
         let names = switches.keys().cloned();
         Self {
-            core: callhop_calls::core::Core::new(names, policies, default_policy, clock.now()),
+            core: callhop_calls::core::Core::new(
+                names,
+                policies,
+                default_policy,
+                rand::random(),
+                clock.now(),
+            ),
             clock,
             publishers: publishers(&switches),
             switches,
@@ -200,6 +214,8 @@ impl CoreTask {
             handle,
             directory,
             metrics,
+            orders,
+            journal,
             waiting_stars: HashMap::new(),
             waiting_hunts: HashMap::new(),
             unreported: HashMap::new(),
@@ -296,8 +312,9 @@ impl CoreTask {
                 let Some(commands) = self.switches.get(&order.switch).cloned() else {
                     return;
                 };
+                let journal = self.journal.clone();
                 tokio::spawn(async move {
-                    commands.prepare_pull(&new_leg, &order).await;
+                    tokio::join!(commands.prepare_pull(&new_leg, &order), journal.written());
                     let _ = reply.send(StarReply::Intercept(order.far_leg, order.codec));
                 });
             }
@@ -321,21 +338,61 @@ impl CoreTask {
                     let _ = queue.send((extension, answer));
                 }
             }
-            Output::Moved(report) => {
-                self.metrics.moved(&report);
-                let took_ms = report.took.as_secs_f64() * 1000.0;
-                if report.end == MoveEnd::Moved {
-                    info!(id = report.id.0, switch = %report.switch, extension = %report.extension, class = ?report.class,
-                        from = %report.from, to = %report.to, far_leg = %report.far_leg, took_ms, "pulled");
-                } else {
-                    warn!(id = report.id.0, switch = %report.switch, extension = %report.extension, class = ?report.class,
-                        from = %report.from, to = %report.to, far_leg = %report.far_leg, took_ms, end = ?report.end, "not pulled");
-                }
+            Output::Journal(entry) => self.journal.write(entry),
+            Output::Moved(report) => self.moved(&report),
+            Output::Arm(order) => {
+                let Some(commands) = self.switches.get(&order.switch).cloned() else {
+                    return;
+                };
+                tokio::spawn(async move {
+                    let armed = commands.arm(&order.leg, &order.code, order.late).await;
+                    if let Err(error) = armed {
+                        // Nearly always because it has ended meanwhile.
+                        debug!(leg = %order.leg, late = order.late, %error, "a leg does not listen for the push code");
+                    }
+                });
+            }
+            Output::Split(order) => self.order(&order.switch.clone(), Order::Split(order)),
+            Output::Ring(order) => self.order(&order.switch.clone(), Order::Ring(order)),
+            Output::GiveBack {
+                switch,
+                old_leg,
+                tone,
+            } => self.order(&switch, Order::GiveBack(old_leg, tone)),
+            Output::Recall(switch, leg) => self.order(&switch, Order::Recall(leg)),
+            Output::Release(switch, leg) => self.order(&switch, Order::Release(leg)),
+            Output::Settled(switch, leg) => self.order(&switch, Order::Settle(leg)),
+            Output::NoPush(switch, leg, refusal) => {
+                self.metrics.refused(refusal.word());
+                info!(%switch, %leg, cause = refusal.word(), why = %refusal, "nothing to push");
+            }
+            Output::ReturnCode(switch, leg, code) => {
+                self.order(&switch, Order::ReturnCode(leg, code));
             }
             Output::Corrected(switch, corrections) => {
                 self.metrics.corrected(&switch, corrections);
                 warn!(%switch, ?corrections, "the tracker differed from the switch and was corrected");
             }
+        }
+    }
+
+    fn order(&self, switch: &SwitchName, order: Order) {
+        if let Some(orders) = self.orders.get(switch) {
+            orders.put(order);
+        }
+    }
+
+    fn moved(&self, report: &MoveReport) {
+        self.metrics.moved(report);
+        let took_ms = report.took.map(|took| took.as_secs_f64() * 1000.0);
+        let (kind, class) = (report.kind.word(), report.class.map(tracing::field::debug));
+        let (outcome, cause) = (report.end.outcome().word(), report.end.cause());
+        if report.end == MoveEnd::Moved {
+            info!(id = %report.id, switch = %report.switch, extension = %report.extension, kind, class,
+                from = %report.from, to = report.to, far_leg = %report.far_leg, took_ms, outcome, "moved");
+        } else {
+            warn!(id = %report.id, switch = %report.switch, extension = %report.extension, kind, class,
+                from = %report.from, to = report.to, far_leg = %report.far_leg, took_ms, outcome, cause, "not moved");
         }
     }
 

@@ -3,6 +3,7 @@
 use callhop_calls::core::Core;
 use callhop_calls::directory::Route;
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, SwitchName};
+use callhop_calls::journal::OpenMove;
 use callhop_calls::pull::{self, Candidate};
 use callhop_calls::routing::Step;
 use callhop_calls::tracker::{Bond, Direction, Leg, Party, Progress};
@@ -43,6 +44,8 @@ pub struct CallView {
     pub switch: SwitchName,
     /// Its legs, who called first.
     pub legs: Vec<LegView>,
+    /// The move in which one of them takes part.
+    pub moving: Option<OpenMove>,
 }
 
 /// Why an extension rings where it does, on one switch.
@@ -102,6 +105,7 @@ pub fn calls(core: &Core, limit: usize) -> Vec<CallView> {
     let mut views = Vec::new();
     for (name, switch) in core.switches() {
         let tracker = switch.tracker();
+        let moves = switch.open_moves();
         for (id, leg) in tracker.legs() {
             if views.len() >= limit {
                 return views;
@@ -128,9 +132,14 @@ pub fn calls(core: &Core, limit: usize) -> Vec<CallView> {
                 .iter()
                 .filter_map(|id| Some(leg_view(id, tracker.leg(id)?)))
                 .collect();
+            let of_call = |open: &&OpenMove| {
+                ids.iter()
+                    .any(|id| **id == open.old_leg || **id == open.far_leg)
+            };
             views.push(CallView {
                 switch: name.clone(),
                 legs,
+                moving: moves.iter().find(of_call).cloned(),
             });
         }
     }

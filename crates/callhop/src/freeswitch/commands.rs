@@ -7,7 +7,7 @@ use std::time::Duration;
 use callhop_calls::core::{Answer, PullOrder};
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId};
 use callhop_calls::tracker::SnapshotLeg;
-use callhop_esl::word::{DialString, HashKey, Uuid36, VarName, VarValue, Word, WordError};
+use callhop_esl::word::{AppArg, DialString, HashKey, Uuid36, VarName, VarValue, Word, WordError};
 use callhop_esl::{Api, ApiReply, CommandError, CommandLink, Event};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -119,39 +119,98 @@ impl Commands {
     }
 
     /// What has to be true on the switch before the new leg's dialplan moves the call: the ringing forks know why they are
-    /// going to be cancelled, the new device's display is told who the far end is, and the far end's display is left alone.
-    /// Nothing here touches the call itself, so a failure is logged and the move goes on.
+    /// going to be cancelled, the new device's display is told who the far end is, the far end's display is left alone, and
+    /// the new leg will listen for the push code. Nothing here touches the call itself, so a failure is logged and the move
+    /// goes on.
     pub async fn prepare_pull(&self, new_leg: &ChannelId, order: &PullOrder) {
-        let mut variables: Vec<(&ChannelId, &str, Cow<'_, str>)> = Vec::new();
-        for fork in &order.forks {
-            variables.push((fork, "sip_reason", ELSEWHERE.into()));
-        }
-        // Else the far end would be sent an UPDATE with the number of the new device.
-        variables.push((&order.far_leg, "ignore_display_updates", "true".into()));
+        let mut own = at_answer(&order.code);
         let display = [
             ("initial_callee_id_number", &order.party.number),
             ("initial_callee_id_name", &order.party.name),
         ];
-        for (name, value) in display {
-            if is_displayable(value) {
-                variables.push((new_leg, name, value.into()));
-            }
+        own.extend(
+            display
+                .into_iter()
+                .filter(|(_, value)| is_displayable(value))
+                .map(|(name, value)| (name, Cow::Borrowed(value.as_str()))),
+        );
+        for fork in &order.forks {
+            self.prepare(fork, vec![("sip_reason", ELSEWHERE.into())])
+                .await;
         }
-        for (leg, name, value) in variables {
-            if let Err(error) = self.set(leg, name, &value).await {
-                warn!(%leg, variable = name, %error, "a leg could not be prepared for the move");
-            }
+        // Else the far end would be sent an UPDATE with the number of the new device.
+        let quiet = vec![("ignore_display_updates", "true".into())];
+        self.prepare(&order.far_leg, quiet).await;
+        self.prepare(new_leg, own).await;
+    }
+
+    /// Sets what a move needs to be set; a failure is logged, and what comes next goes on.
+    pub(super) async fn prepare(&self, leg: &ChannelId, variables: Variables<'_>) {
+        let names: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
+        if let Err(error) = self.set(leg, variables).await {
+            warn!(%leg, variables = names.join(" "), %error, "a leg could not be prepared");
         }
     }
 
-    async fn set(&self, leg: &ChannelId, name: &str, value: &str) -> Result<(), RunError> {
-        let api = Api::UuidSetvar {
-            uuid: Uuid36::new(leg.as_str())?,
-            name: VarName::new(name)?,
-            value: VarValue::new(value)?,
-        };
-        self.link()?.api(&api).await?;
+    /// Sets variables of a leg, in as few commands as can be.
+    pub(super) async fn set(
+        &self,
+        leg: &ChannelId,
+        variables: Variables<'_>,
+    ) -> Result<(), RunError> {
+        let uuid = Uuid36::new(leg.as_str())?;
+        let mut together = Vec::new();
+        for (name, value) in variables {
+            let (name, value) = (VarName::new(name)?, VarValue::new(value)?);
+            // The semicolon separates variables of one command.
+            if value.as_str().contains(';') {
+                let uuid = uuid.clone();
+                self.api(&Api::UuidSetvar { uuid, name, value }).await?;
+            } else {
+                together.push((name, value));
+            }
+        }
+        if !together.is_empty() {
+            let variables = together;
+            self.api(&Api::UuidSetvarMulti { uuid, variables }).await?;
+        }
         Ok(())
+    }
+
+    /// Removes a variable of a leg.
+    pub(super) async fn unset(&self, leg: &ChannelId, name: &str) -> Result<(), RunError> {
+        let uuid = Uuid36::new(leg.as_str())?;
+        let name = VarName::new(name)?;
+        self.api(&Api::UuidUnsetvar { uuid, name }).await?;
+        Ok(())
+    }
+
+    pub(super) async fn api(&self, api: &Api) -> Result<ApiReply, RunError> {
+        Ok(self.link()?.api(api).await?)
+    }
+
+    /// Starts a job whose number is ours.
+    pub(super) async fn job(&self, api: &Api, job: &Uuid36) -> Result<(), RunError> {
+        Ok(self.link()?.bgapi(api, job).await?)
+    }
+
+    /// Has a leg listen for the push code: from its answer on, or at once if it has been answered already, which costs the
+    /// other side some packets.
+    ///
+    /// # Errors
+    /// The switch can't be told.
+    pub async fn arm(&self, leg: &ChannelId, code: &str, late: bool) -> Result<(), RunError> {
+        if !late {
+            return self.set(leg, at_answer(code)).await;
+        }
+        let uuid = Uuid36::new(leg.as_str())?;
+        let (app, arg) = (Word::new("bind_digit_action")?, AppArg::new(binding(code))?);
+        self.link()?.execute(&uuid, app, arg).await?;
+        let known = vec![
+            ("callhop_push_code", Cow::Borrowed(code)),
+            (translate::ARMED, "true".into()),
+        ];
+        self.set(leg, known).await
     }
 
     /// Writes the routing snapshot of an extension, or removes it.
@@ -182,9 +241,34 @@ impl Commands {
     }
 }
 
+/// Variables and their values.
+pub(super) type Variables<'a> = Vec<(&'static str, Cow<'a, str>)>;
+
+/// What makes a leg listen for the push code once it is answered. Its own dialplan needs the code again after a push.
+fn at_answer(code: &str) -> Variables<'_> {
+    vec![
+        ("callhop_push_code", code.into()),
+        (
+            "execute_on_answer_callhop_1",
+            format!("bind_digit_action {}", binding(code)).into(),
+        ),
+        (
+            translate::ARMED_AT_ANSWER,
+            format!("set {}=true", translate::ARMED).into(),
+        ),
+    ]
+}
+
+/// The argument of `bind_digit_action`, as in the dialplan file (callhop_back). `[i]` runs it in the thread that reads the
+/// digit, so the bridge is not left for it (mod_dptools.c).
+fn binding(code: &str) -> String {
+    let key = translate::PUSH_KEY;
+    format!("^^|callhop|{code}|exec[i]:event|Event-Name=CUSTOM,Event-Subclass={key}|self|self")
+}
+
 /// Whether a caller's name or number may be shown on another display: what the far end sent is not to be trusted with more
 /// than letters, digits and a few marks.
-fn is_displayable(text: &str) -> bool {
+pub(super) fn is_displayable(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.trim() == text
         && text.chars().all(|c| {

@@ -14,6 +14,7 @@
 //! handed on after the reading, so that nothing falls between.
 
 mod commands;
+mod orders;
 pub mod translate;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -38,6 +39,7 @@ use crate::controller::{Core, Metrics};
 use commands::Up;
 
 pub use commands::{Commands, RunError};
+pub use orders::{Dialplan, Order, Orders};
 
 /// How often the tracker is compared with the switch.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
@@ -235,6 +237,13 @@ impl Driver {
         if let Some(leg_event) = translate::leg_event(event) {
             self.metrics.event(&self.name);
             self.core.send(Input::Leg(self.name.clone(), leg_event));
+        } else if let Some((leg, digit)) = translate::digit(event) {
+            self.core.send(Input::Digit(self.name.clone(), leg, digit));
+        } else if let Some(leg) = translate::push_key(event) {
+            self.core.send(Input::PushKey(self.name.clone(), leg));
+        } else if let Some((id, cause)) = translate::not_reached(event) {
+            self.core
+                .send(Input::NotReached(self.name.clone(), id, cause));
         } else if event.name() == EventName::Custom
             && let Some(device) = translate::registered_device(event)
         {
@@ -330,9 +339,14 @@ async fn until_down(link: &CommandLink) {
 
 fn subscription() -> Subscription {
     let mut names = translate::EVENTS.to_vec();
-    names.push(EventName::Heartbeat);
+    names.extend([
+        EventName::Heartbeat,
+        EventName::Dtmf,
+        EventName::BackgroundJob,
+    ]);
     let custom = translate::REGISTRATION_EVENTS
         .iter()
+        .chain([&translate::PUSH_KEY])
         .filter_map(|name| Subclass::new(*name).ok())
         .collect();
     Subscription { names, custom }

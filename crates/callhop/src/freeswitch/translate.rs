@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use callhop_calls::core::Answer;
-use callhop_calls::id::{ChannelId, DeviceId, Domain, Number};
+use callhop_calls::id::{ChannelId, DeviceId, Domain, MoveId, Number};
 use callhop_calls::tracker::{
-    Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
+    Arming, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
 };
 use callhop_esl::{Event, EventName, FieldSet, Fields};
 
@@ -31,6 +31,18 @@ pub const EVENTS: &[EventName] = &[
 
 /// The subclasses of `CUSTOM` that say that a registration has changed.
 pub const REGISTRATION_EVENTS: &[&str] = &["sofia::register", "sofia::unregister", "sofia::expire"];
+
+/// The subclass of `CUSTOM` that an armed leg sends when the push code is dialled.
+pub const PUSH_KEY: &str = "callhop::push";
+
+/// Says that a leg listens for the push code.
+pub const ARMED: &str = "callhop_armed";
+
+/// The second of the two applications that a leg runs when it is answered: the first one makes it listen, this one says so.
+pub const ARMED_AT_ANSWER: &str = "execute_on_answer_callhop_2";
+
+/// The push that has made a leg.
+pub const MADE_BY: &str = "callhop_move";
 
 macro_rules! fields {
     ($($name:ident = $header:literal,)*) => {
@@ -69,6 +81,10 @@ fields! {
     ContactUri = "variable_sip_contact_uri",
     OfferedCodecs = "variable_ep_codec_string",
     CallhopExtension = "variable_callhop_extension",
+    Armed = "variable_callhop_armed",
+    ArmedAtAnswer = "variable_execute_on_answer_callhop_2",
+    MadeBy = "variable_callhop_move",
+    OriginatedLegs = "variable_originated_legs",
 }
 
 type Found<'e> = Fields<'e, WANTED_LEN>;
@@ -176,7 +192,17 @@ fn facts(fields: &Found<'_>) -> Facts {
         }
     };
     let codec = text(fields, F::ReadCodec);
+    let arming = if is(fields, F::Armed, b"true") {
+        Arming::Armed
+    } else if fields.raw(F::ArmedAtAnswer as usize).is_some() {
+        Arming::Prepared
+    } else {
+        Arming::No
+    };
+    let made_by = fields.get(F::MadeBy as usize);
     Facts {
+        arming,
+        made_by: made_by.and_then(|id| id.parse().ok()),
         device: device(fields, direction),
         direction,
         progress,
@@ -198,6 +224,8 @@ fn device(fields: &Found<'_>, direction: Direction) -> Option<DeviceId> {
     let (user, domain) = match direction {
         Direction::Inbound if is(fields, F::Authorized, b"true") => (F::UserName, F::DomainName),
         Direction::Inbound => return None,
+        // A leg that has called somebody itself, after a transfer or in a recall, was given the names of who that was.
+        Direction::Outbound if fields.raw(F::OriginatedLegs as usize).is_some() => return None,
         // Set by the endpoint `user` (mod_dptools.c), and by us for a device with several contacts.
         Direction::Outbound => (F::DialedUser, F::DialedDomain),
     };
@@ -373,6 +401,49 @@ pub fn channels(json: &str) -> Result<Vec<ChannelId>, TableError> {
         .iter()
         .filter_map(|row| row.uuid.parse().ok())
         .collect())
+}
+
+/// The leg that has dialled the push code.
+#[must_use]
+pub fn push_key(event: &Event) -> Option<ChannelId> {
+    let is_it = event.name() == EventName::Custom && event.subclass().as_deref() == Some(PUSH_KEY);
+    is_it.then(|| event.unique_id()?.parse().ok()).flatten()
+}
+
+/// A digit that a leg has dialled (`DTMF`: switch_channel.c sends it when the digit is taken off the leg's queue, so in a
+/// bridge or an application that reads, and not while nothing does).
+#[must_use]
+pub fn digit(event: &Event) -> Option<(ChannelId, char)> {
+    if event.name() != EventName::Dtmf {
+        return None;
+    }
+    let digit = event.get("DTMF-Digit")?;
+    let mut chars = digit.chars();
+    match (chars.next(), chars.next()) {
+        (Some(digit @ ('0'..='9' | 'A'..='D' | '*' | '#')), None) => {
+            Some((event.unique_id()?.parse().ok()?, digit))
+        }
+        _ => None,
+    }
+}
+
+/// The push whose `originate` has failed, and the hangup cause, in lower case. A job has the id of its push as its number.
+#[must_use]
+pub fn not_reached(event: &Event) -> Option<(MoveId, String)> {
+    if event.name() != EventName::BackgroundJob {
+        return None;
+    }
+    let id = event.get("Job-UUID")?.parse().ok()?;
+    let body = event.body()?;
+    let body = String::from_utf8_lossy(&body);
+    let cause = body.trim().strip_prefix("-ERR")?.trim();
+    let is_word = !cause.is_empty()
+        && cause.len() <= 64
+        && cause
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let cause = if is_word { cause } else { "unknown_cause" };
+    Some((id, cause.to_ascii_lowercase()))
 }
 
 /// The device of a registration event.

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `/freeswitch/<switch>/star/<uuid>` | `intercept <uuid> <codec or ->`, `beep`, or `refuse <cause>` |
 //! | `/freeswitch/<switch>/hunt/<domain>/<uuid>` | a dial string; the domain counts for a call that has none of its own |
+//! | `/freeswitch/<switch>/push/<uuid>` | `wait` or `ring` while the push of that leg goes on; else it takes its far end back |
 //! | `/healthz`, `/readyz` | 200 while it runs; while a switch is fresh and the database answers |
 //! | `/metrics` | OpenMetrics |
 //! | `/v1/status`, `/v1/calls`, `/v1/why/<extension>` | JSON for the command line |
@@ -20,6 +21,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use callhop_calls::core::PushWord;
 use callhop_calls::id::{ChannelId, ExtensionId, SwitchName};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -48,6 +50,7 @@ fn router(controller: Controller) -> Router {
     Router::new()
         .route("/freeswitch/{switch}/star/{channel}", get(star))
         .route("/freeswitch/{switch}/hunt/{domain}/{channel}", get(hunt))
+        .route("/freeswitch/{switch}/push/{channel}", get(push))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -96,6 +99,20 @@ async fn hunt(
             no_answer(error)
         }
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+async fn push(
+    State(controller): State<Controller>,
+    Path((switch, channel)): Path<(String, String)>,
+) -> Response {
+    let Some((switch, channel)) = names(&switch, &channel) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match controller.push(switch, channel).await {
+        Some(PushWord::Wait) => "wait".into_response(),
+        Some(PushWord::Ring) => "ring".into_response(),
+        None => "back".into_response(),
     }
 }
 

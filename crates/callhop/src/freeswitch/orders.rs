@@ -1,0 +1,301 @@
+//! The orders of pushes, carried out on one switch, one after the other.
+//!
+//! Owns the queue of one switch, so that what was ordered first is done first, and the names of the extensions in
+//! `dialplan/freeswitch/callhop.xml`. Refuses to decide: what an order came to is told to the core, and the rest is
+//! reported by the switch. What is ordered after an entry of the journal waits until that is written.
+//!
+//! | order | on FreeSWITCH |
+//! |---|---|
+//! | split | `uuid_setvar_multi` of both legs, `uuid_dual_transfer` to `callhop_push` and `callhop_hold` |
+//! | ring | `uuid_setvar` of the far leg, `uuid_transfer` to `callhop_hold`, `bgapi originate ... &intercept(<far leg>)` |
+//! | give back | `uuid_transfer` of the old leg to `callhop_back` or `callhop_refused` |
+//! | recall | `uuid_transfer` of the far leg to `callhop_recall` |
+//! | release | `uuid_kill` |
+//! | return code | `uuid_recv_dtmf` |
+//! | settle | `uuid_setvar` of the far leg, without `transfer_after_bridge` |
+
+use callhop_calls::core::{Input, RingOrder, RingTarget, SplitOrder};
+use callhop_calls::id::{ChannelId, MoveId, SwitchName};
+use callhop_calls::tracker::Party;
+use callhop_esl::command::{Leg, Then, TransferTo};
+use callhop_esl::word::{DialString, Number, OriginateValue, Uuid36, VarName, Word};
+use callhop_esl::{Api, CommandError};
+use tokio::sync::mpsc;
+use tracing::{debug, error};
+
+use super::commands::{Variables, is_displayable};
+use super::{Commands, RunError, translate};
+use crate::controller::{Core, Journal};
+
+/// One order.
+#[derive(Debug)]
+pub enum Order {
+    /// Take the two legs apart.
+    Split(Box<SplitOrder>),
+    /// Ring the target.
+    Ring(Box<RingOrder>),
+    /// The old leg takes the far leg back, after the refusal tone or without.
+    GiveBack(ChannelId, bool),
+    /// The far leg rings the pusher's devices.
+    Recall(ChannelId),
+    /// The leg has nothing left to do.
+    Release(ChannelId),
+    /// The far leg talks again.
+    Settle(ChannelId),
+    /// What was dialled was meant for the application that the leg is in.
+    ReturnCode(ChannelId, String),
+}
+
+/// Where the switch's dialplan has what a push needs.
+#[derive(Debug, Clone)]
+pub struct Dialplan {
+    /// A context that includes `callhop.xml`.
+    pub context: String,
+    /// How a number outside is dialled, with `{number}` in it; `None` where that is not allowed.
+    pub outside: Option<String>,
+}
+
+/// The queue of one switch.
+#[derive(Debug, Clone)]
+pub struct Orders(mpsc::UnboundedSender<Order>);
+
+impl Orders {
+    /// Begins to carry out what is ordered, until the program ends.
+    #[must_use]
+    pub fn start(
+        switch: SwitchName,
+        commands: Commands,
+        dialplan: Dialplan,
+        journal: Journal,
+        core: Core,
+    ) -> Self {
+        let (queue, mut orders) = mpsc::unbounded_channel();
+        let worker = Worker {
+            switch,
+            commands,
+            dialplan,
+            journal,
+            core,
+        };
+        tokio::spawn(async move {
+            while let Some(order) = orders.recv().await {
+                worker.carry_out(order).await;
+            }
+        });
+        Self(queue)
+    }
+
+    /// Puts an order behind all others.
+    pub fn put(&self, order: Order) {
+        // The worker ends only with the program.
+        let _ = self.0.send(order);
+    }
+}
+
+struct Worker {
+    switch: SwitchName,
+    commands: Commands,
+    dialplan: Dialplan,
+    journal: Journal,
+    core: Core,
+}
+
+impl Worker {
+    async fn carry_out(&self, order: Order) {
+        let (what, leg, done) = match order {
+            Order::Split(order) => {
+                self.journal.written().await;
+                let done = self.split(&order).await;
+                if done.is_err() {
+                    let id = order.id;
+                    self.core.send(Input::NotSplit(self.switch.clone(), id));
+                }
+                ("split", order.old_leg, done)
+            }
+            Order::Ring(order) => {
+                self.journal.written().await;
+                let done = self.ring(&order).await;
+                if done.is_err() {
+                    let cause = "command_failed".to_owned();
+                    let input = Input::NotReached(self.switch.clone(), order.id, cause);
+                    self.core.send(input);
+                }
+                ("ring", order.far_leg, done)
+            }
+            Order::GiveBack(leg, tone) => {
+                let to = if tone {
+                    "callhop_refused"
+                } else {
+                    "callhop_back"
+                };
+                let done = self.transfer(&leg, to).await;
+                ("give back", leg, done)
+            }
+            Order::Recall(leg) => {
+                let done = self.transfer(&leg, "callhop_recall").await;
+                ("recall", leg, done)
+            }
+            Order::Release(leg) => {
+                let done = self.release(&leg).await;
+                ("release", leg, done)
+            }
+            Order::Settle(leg) => {
+                let done = self.commands.unset(&leg, "transfer_after_bridge").await;
+                ("settle", leg, done)
+            }
+            Order::ReturnCode(leg, code) => {
+                let done = self.return_code(&leg, &code).await;
+                ("return code", leg, done)
+            }
+        };
+        match done {
+            Ok(()) => {}
+            // It has gone meanwhile; the switch reports that.
+            Err(RunError::Command(CommandError::Refused { text, .. })) => {
+                debug!(switch = %self.switch, %leg, order = what, text, "refused by the switch");
+            }
+            Err(error) => {
+                error!(switch = %self.switch, %leg, order = what, error = format!("{:#}", anyhow::Error::from(error)), "an order of a push was not carried out");
+            }
+        }
+    }
+
+    async fn split(&self, order: &SplitOrder) -> Result<(), RunError> {
+        let (old_leg, far_leg) = (&order.old_leg, &order.far_leg);
+        let own: Variables<'_> = vec![
+            ("callhop_far", far_leg.as_str().into()),
+            ("callhop_push_code", order.code.as_str().into()),
+            ("ignore_display_updates", "true".into()),
+        ];
+        let context = &self.dialplan.context;
+        let mut far: Variables<'_> = vec![
+            ("callhop_sound", order.hold_sound.as_str().into()),
+            ("callhop_until", order.until.0.to_string().into()),
+            ("ignore_display_updates", "true".into()),
+            // Should its bridge end while nobody has said that it is settled, it is not hung up.
+            (
+                "transfer_after_bridge",
+                format!("callhop_hold:XML:{context}").into(),
+            ),
+        ];
+        if let Some(recall) = &order.recall {
+            far.push(("callhop_recall", translate::dial_string(recall).into()));
+        }
+        if let Some(fallback) = &order.fallback {
+            let (number, context) = fallback.split_once('@').unwrap_or((fallback, context));
+            far.push(("callhop_fallback", format!("{number} {context}").into()));
+        }
+        let keys = ["effective_caller_id_number", "effective_caller_id_name"];
+        far.extend(display(keys, "", &order.party));
+        self.commands.set(old_leg, own).await?;
+        self.commands.set(far_leg, far).await?;
+        let api = Api::UuidDualTransfer {
+            uuid: Uuid36::new(old_leg.as_str())?,
+            own: self.extension("callhop_push")?,
+            partner: self.extension("callhop_hold")?,
+        };
+        self.commands.api(&api).await?;
+        Ok(())
+    }
+
+    async fn ring(&self, order: &RingOrder) -> Result<(), RunError> {
+        let far: Variables<'_> = vec![
+            ("callhop_sound", order.ringback.as_str().into()),
+            ("callhop_until", order.until.0.to_string().into()),
+        ];
+        self.commands.set(&order.far_leg, far).await?;
+        self.transfer(&order.far_leg, "callhop_hold").await?;
+        let dial = match &order.target {
+            RingTarget::Devices(answer) => DialString::new(translate::dial_string(answer))?,
+            RingTarget::Outside(number) => {
+                let template = self.dialplan.outside.as_deref().unwrap_or_default();
+                DialString::new(template.replace("{number}", number.as_str()))?
+            }
+        };
+        let mut variables = vec![
+            variable(translate::MADE_BY, order.id.to_string())?,
+            // Whoever answers gets the far end only while nobody else has it.
+            variable("intercept_unbridged_only", "true")?,
+            variable("hangup_after_bridge", "true")?,
+            variable("ignore_early_media", "true")?,
+            variable("originate_timeout", order.timeout.as_secs().to_string())?,
+        ];
+        let keys = ["origination_caller_id_number", "origination_caller_id_name"];
+        for (name, value) in display(keys, &order.prefix, &order.party) {
+            variables.push(variable(name, value.into_owned())?);
+        }
+        let then = Then::Intercept {
+            far: Uuid36::new(order.far_leg.as_str())?,
+        };
+        let api = Api::Originate {
+            variables,
+            dial,
+            then,
+        };
+        self.commands.job(&api, &job(order.id)?).await
+    }
+
+    async fn transfer(&self, leg: &ChannelId, extension: &str) -> Result<(), RunError> {
+        let api = Api::UuidTransfer {
+            uuid: Uuid36::new(leg.as_str())?,
+            leg: Leg::Own,
+            to: self.extension(extension)?,
+        };
+        self.commands.api(&api).await?;
+        Ok(())
+    }
+
+    async fn release(&self, leg: &ChannelId) -> Result<(), RunError> {
+        let api = Api::UuidKill {
+            uuid: Uuid36::new(leg.as_str())?,
+            cause: Word::new("NORMAL_CLEARING")?,
+        };
+        self.commands.api(&api).await?;
+        Ok(())
+    }
+
+    async fn return_code(&self, leg: &ChannelId, code: &str) -> Result<(), RunError> {
+        let api = Api::UuidRecvDtmf {
+            uuid: Uuid36::new(leg.as_str())?,
+            digits: Number::new(code)?,
+        };
+        self.commands.api(&api).await?;
+        Ok(())
+    }
+
+    fn extension(&self, name: &str) -> Result<TransferTo, RunError> {
+        Ok(TransferTo::Extension {
+            number: Number::new(name)?,
+            context: Word::new(self.dialplan.context.as_str())?,
+        })
+    }
+}
+
+/// The number of the job that makes the legs of a push.
+fn job(id: MoveId) -> Result<Uuid36, RunError> {
+    Ok(Uuid36::new(id.to_string())?)
+}
+
+fn variable(
+    name: &'static str,
+    value: impl Into<String>,
+) -> Result<(VarName, OriginateValue), RunError> {
+    Ok((VarName::new(name)?, OriginateValue::new(value.into())?))
+}
+
+/// Number and name of the far end, as far as they may be shown. Without a name that may, the number stands for it.
+fn display(
+    [number_key, name_key]: [&'static str; 2],
+    prefix: &str,
+    party: &Party,
+) -> Variables<'static> {
+    let mut shown = Variables::new();
+    if is_displayable(&party.number) {
+        shown.push((number_key, party.number.clone().into()));
+    }
+    let named = [&party.name, &party.number].into_iter();
+    if let Some(name) = named.into_iter().find(|name| is_displayable(name)) {
+        shown.push((name_key, format!("{prefix}{name}").into()));
+    }
+    shown
+}
