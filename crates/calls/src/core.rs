@@ -341,17 +341,30 @@ impl Core {
 
     fn report_pulls(&mut self, name: &SwitchName, ended: impl IntoIterator<Item = Ended>) {
         for (m, end) in ended {
-            if m.class() == Some(Class::Pushed) {
-                // Who pushed waits for nothing any more, unless nobody has taken the call.
-                let old_leg = &m.open().old_leg;
-                let there = |switch: &Switch| switch.tracker.leg(old_leg).is_some();
-                if end == MoveEnd::Moved && self.switches.get(name).is_some_and(there) {
-                    self.outputs
-                        .push_back(Output::Release(name.clone(), m.open().old_leg.clone()));
-                }
+            let pushed = (m.class() == Some(Class::Pushed)).then(|| m.open().clone());
+            self.report(m.report(end.clone(), self.now.mono));
+            if let Some(open) = pushed {
+                self.pushed_pull_ended(name, &open, &end);
             }
-            let report = m.report(end, self.now.mono);
-            self.report(report);
+        }
+    }
+
+    /// What becomes of the leg that had pushed, and of a far end that nobody has taken.
+    fn pushed_pull_ended(&mut self, name: &SwitchName, open: &OpenMove, end: &MoveEnd) {
+        let Some(switch) = self.switches.get(name) else {
+            return;
+        };
+        let old_is_there = switch.tracker.leg(&open.old_leg).is_some();
+        let far = switch.tracker.leg(&open.far_leg);
+        if *end == MoveEnd::Moved {
+            if old_is_there {
+                self.outputs
+                    .push_back(Output::Release(name.clone(), open.old_leg.clone()));
+            }
+        } else if !old_is_there && far.is_some_and(|far| far.bond == Bond::Alone) {
+            // Who pushed would take it back by itself, but has hung up.
+            self.outputs
+                .push_back(Output::Recall(name.clone(), open.far_leg.clone()));
         }
     }
 
@@ -421,6 +434,7 @@ impl Core {
         let Some(switch) = self.switches.get_mut(name) else {
             return Corrections::default();
         };
+        let legs: Vec<_> = read.iter().map(|leg| leg.leg.clone()).collect();
         let corrections = switch.tracker.reconcile(read, absent, self.now.mono);
         let mut ended = switch.moves.corrected(&switch.tracker);
         ended.extend(absent.iter().filter_map(|leg| switch.moves.gone(leg)));
@@ -429,6 +443,9 @@ impl Core {
             self.pushes_heard_of(name, leg, LegNews::Gone);
         }
         self.pushes_corrected(name);
+        for leg in legs {
+            self.arm(name, &leg);
+        }
         corrections
     }
 
@@ -552,6 +569,9 @@ impl Core {
             device: &to,
             phone: asked.phone.as_deref(),
         };
+        if switch.is_moving(&asked.new_leg) {
+            return Err(PullRefusal::MoveUnderWay(to).into());
+        }
         let found = pull::candidates(&switch.tracker, owner, Some(puller), from);
         let found = found.map(|found| found.into_iter().next());
         let is_free = |best: &Candidate| {
@@ -571,7 +591,10 @@ impl Core {
                             .any(|leg| *leg != asked.new_leg && switch.is_moving(leg))
                 });
                 let name = asked.switch.clone();
-                match (self.take_back(&name, extension, from.as_ref()), found) {
+                let is_own = |far: &ChannelId| puller.has(far, switch.tracker.leg(far));
+                let pushed = switch.pushes.to_take_back(extension, from.as_ref(), is_own);
+                let pushed = pushed.and_then(|id| self.take_back(&name, id));
+                match (pushed, found) {
                     // A recall rings: what has to be told to the ringing phones is known.
                     (Some(pushed), Ok(Some(best))) if best.far_leg == pushed.far_leg => best,
                     (Some(pushed), _) => Candidate::pushed(&pushed),

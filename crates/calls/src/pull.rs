@@ -94,7 +94,7 @@ pub struct Puller<'a> {
 impl Puller<'_> {
     /// Whether a leg is one of the pulling phone itself: what a phone has already can't be brought to it. Another
     /// registration of the same device is another phone.
-    fn has(&self, id: &ChannelId, leg: Option<&Leg>) -> bool {
+    pub(crate) fn has(&self, id: &ChannelId, leg: Option<&Leg>) -> bool {
         id == self.new_leg
             || leg.is_some_and(|leg| {
                 let same_phone = self.phone.is_some() && self.phone == leg.phone.as_deref();

@@ -75,7 +75,7 @@ fn rule_2_4_8_others_can_not_pull_a_call_that_is_pushed() {
 
 #[test]
 fn rule_2_4_8_the_pushers_own_pull_takes_it_back() {
-    let taken = "settle far, failed: taken back, pull far, release d1, moved 1001 to 1002";
+    let taken = "settle far, failed: taken back, pull far, moved 1001 to 1002, release d1";
     check_roles(
         "while the number is dialled",
         |w| {
@@ -94,7 +94,7 @@ fn rule_2_4_8_the_pushers_own_pull_takes_it_back() {
             w.said();
             w.pulls("new=1003", "*331001");
         },
-        "settle far, failed: taken back, pull far, release d1, moved 1001 to 1003",
+        "settle far, failed: taken back, pull far, moved 1001 to 1003, release d1",
     );
     check_roles(
         "the phone itself",
@@ -103,7 +103,7 @@ fn rule_2_4_8_the_pushers_own_pull_takes_it_back() {
             w.said();
             w.pulls("new=1001", "*33");
         },
-        "settle far, failed: taken back, pull far, release d1, moved 1001 to 1001",
+        "settle far, failed: taken back, pull far, moved 1001 to 1001, release d1",
     );
     check_roles(
         "while the target rings, which stops",
@@ -115,7 +115,7 @@ fn rule_2_4_8_the_pushers_own_pull_takes_it_back() {
             w.settles();
             assert_eq!(w.legs(), ["far", "new"]);
         },
-        "settle far, release t, failed: taken back, pull far, release d1, moved 1001 to 1002",
+        "settle far, release t, failed: taken back, pull far, moved 1001 to 1002, release d1",
     );
     check_roles(
         "once the pusher has hung up",
@@ -216,6 +216,6 @@ fn a_phone_does_not_take_back_itself() {
             w.pushes("d1", "20");
             w.dials("new=1002/desk2", "*33");
         },
-        "split d1 far, refuse no_far_end",
+        "split d1 far, refuse move_under_way",
     );
 }

@@ -77,12 +77,18 @@ impl Pushes {
         self.all.values().map(Push::until).min()
     }
 
-    /// The push of an extension that one of its devices may take back, the newest first.
-    fn of_extension(&self, extension: &ExtensionId, from: Option<&DeviceId>) -> Option<MoveId> {
+    /// The newest push of an extension that one of its phones may take back: not the phone that is the far end.
+    pub(super) fn to_take_back(
+        &self,
+        extension: &ExtensionId,
+        from: Option<&DeviceId>,
+        is_own: impl Fn(&ChannelId) -> bool,
+    ) -> Option<MoveId> {
         self.all
             .values()
             .filter(|push| push.open.extension == *extension)
             .filter(|push| from.is_none_or(|from| *from == push.open.from))
+            .filter(|push| !is_own(&push.open.far_leg))
             .filter(|push| match push.state {
                 State::Collecting { .. } | State::Ringing { .. } | State::Recalling { .. } => true,
                 // The far end is on its way to somebody.
@@ -563,15 +569,9 @@ impl Core {
         }
     }
 
-    /// Takes the push of an extension out of the way of the extension's own pull: its legs and where it was.
-    pub(super) fn take_back(
-        &mut self,
-        name: &SwitchName,
-        extension: &ExtensionId,
-        from: Option<&DeviceId>,
-    ) -> Option<OpenMove> {
+    /// Takes a push out of the way of its extension's own pull: its legs and where it was.
+    pub(super) fn take_back(&mut self, name: &SwitchName, id: MoveId) -> Option<OpenMove> {
         let switch = self.switches.get_mut(name)?;
-        let id = switch.pushes.of_extension(extension, from)?;
         let push = switch.pushes.all.get_mut(&id)?;
         let open = push.open.clone();
         let steps = push.taken_back();
