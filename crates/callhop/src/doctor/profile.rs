@@ -110,7 +110,7 @@ const RULES: [Rule; 6] = [
         name: LIBERAL_DTMF,
         wanted: true,
         needed: false,
-        otherwise: "a phone that agrees to RFC 4733 and sends digits by SIP INFO all the same is not heard: it can not push",
+        otherwise: "a phone that agrees to RFC 4733 and sends digits by SIP INFO all the same is not heard: it cannot push",
     },
 ];
 
@@ -160,7 +160,7 @@ fn one(switch: &str, profile: &Node<'_, '_>) -> Vec<Finding> {
         findings.push(Finding::doubtful(
             &subject,
             format!(
-                "dtmf-type is {dtmf_type}: digits by RFC 4733 are not asked for, phones that have nothing else can not push"
+                "dtmf-type is {dtmf_type}: digits by RFC 4733 are not asked for, phones that have nothing else cannot push"
             ),
             format!("<param name=\"dtmf-type\" value=\"rfc2833\"/> in the profile, {RESTART}"),
         ));
