@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use callhop_calls::core::{MoveEnd, PushWord};
+use callhop_calls::core::PushWord;
 use callhop_calls::journal::Kind;
 use callhop_calls::routing::Policy;
 use callhop_calls::tracker::Progress;
