@@ -467,7 +467,18 @@ impl Push {
         match &self.state {
             // What was dialled meanwhile is not known.
             State::Collecting { .. } => self.failed(MoveEnd::Interrupted, now),
-            State::Ringing { .. } | State::Completing { .. } if targets => {
+            State::Ringing { .. } if targets => match self.answered.first().cloned() {
+                None => Vec::new(),
+                // Its answer was not heard of, and how ringing ended is not said again.
+                Some(target) => {
+                    self.enter(State::Completing {
+                        target,
+                        until: now + BRIDGE_LIMIT,
+                    });
+                    vec![Step::Note]
+                }
+            },
+            State::Completing { .. } if targets => {
                 // What was meant for a moment begins anew.
                 if let State::Completing { until, .. } = &mut self.state {
                     *until = now + BRIDGE_LIMIT;
@@ -477,10 +488,12 @@ impl Push {
             State::Ringing { .. } | State::Completing { .. } => {
                 self.failed(MoveEnd::NotReached("target_gone".into()), now)
             }
-            State::GivingBack { why, .. } => {
+            State::GivingBack { why, .. } if self.old_is_there => {
                 let why = why.clone();
-                self.failed(why, now)
+                let tone = why != MoveEnd::Cancelled;
+                self.give_back(why, tone, now)
             }
+            State::GivingBack { .. } => self.recall(now),
             State::Recalling { .. } if seen.far_rings => Vec::new(),
             State::Recalling { .. } => self.recall(now),
         }

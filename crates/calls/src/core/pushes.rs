@@ -402,14 +402,17 @@ impl Core {
             let (Some(one), Some(two)) = (one, two) else {
                 continue;
             };
-            let known = switch.tracker.leg(two);
+            // What is reported twice, or late, may be over already.
+            let talks = switch.tracker.leg(one).and_then(|one| one.peer()) == Some(two);
             // A bridge is reported at the first early media already, and then the answer follows.
+            let known = switch.tracker.leg(two);
             let rings = known.is_some_and(|two| two.progress < Progress::Answered);
             if let Some(push) = switch
                 .pushes
                 .of(one)
                 .and_then(|id| switch.pushes.all.get(&id))
                 && push.open.far_leg == *one
+                && talks
                 && !rings
             {
                 if let Some(made_by) = known.and_then(|two| two.made_by)
@@ -561,10 +564,16 @@ impl Core {
                 let peer = switch.tracker.leg(&push.open.far_leg)?.peer()?.clone();
                 let is_old = peer == push.open.old_leg;
                 let parting = matches!(push.state, State::Collecting { .. });
-                (!(is_old && parting)).then_some((push.open.id, peer))
+                let known = switch.tracker.leg(&peer)?;
+                let rings = known.progress < Progress::Answered;
+                let is_target = known.made_by == Some(push.open.id);
+                (!(rings || is_old && parting)).then_some((push.open.id, peer, is_target))
             })
             .collect();
-        for (id, peer) in talks {
+        for (id, peer, is_target) in talks {
+            if is_target {
+                self.push_happened(name, id, Happened::TargetAnswered(peer.clone()));
+            }
             self.push_happened(name, id, Happened::FarTalksTo(peer));
         }
     }
