@@ -215,6 +215,14 @@ fn the_dialplan_is_printed_and_installed() {
         0,
         "callhop_domain=closed.test\"",
     );
+    // The code of a push is told to each leg: the file has none.
+    let show = desk.run(&["dialplan", "show", "freeswitch"]);
+    let shown = String::from_utf8_lossy(&show.stdout);
+    assert!(
+        shown.contains("<extension name=\"callhop_push\">"),
+        "{shown}"
+    );
+    assert!(!shown.contains("*9"), "{shown}");
     desk.check(
         &["dialplan", "show", "freeswitch-inbound"],
         0,
@@ -235,8 +243,23 @@ fn the_dialplan_is_printed_and_installed() {
 }
 
 #[test]
+fn the_doctor_tells_who_may_be_called_at_the_sites_cost() {
+    let desk = Desk::new();
+    let text = "[http]\nlisten = '127.0.0.1:1'\n[[freeswitch]]\naddress = '127.0.0.1:1'\n\
+                outside = 'sofia/gateway/trunk/{number}'\n[push]\nallow = ['.*']\n";
+    std::fs::write(desk.path().join("callhop.toml"), text).unwrap();
+    let doctor = desk.run(&["doctor", "--json"]);
+    let findings: Vec<serde_json::Value> = serde_json::from_slice(&doctor.stdout).unwrap();
+    assert_eq!(findings[0]["subject"], "configuration");
+    assert_eq!(findings[0]["verdict"], "doubtful");
+    let what = findings[0]["what"].as_str().unwrap();
+    assert!(what.contains("(.*) fits every number"), "{what}");
+}
+
+#[test]
 fn the_configuration_is_checked() {
     let desk = Desk::new();
+    desk.check(&["config", "check"], 0, "[push]\nallow = []");
     desk.check(&["config", "check"], 0, "password = \"(hidden)\"");
     let named = ["--config", "callhop.toml", "config", "check"];
     desk.check(&named, 0, "# callhop.toml is usable");
@@ -244,6 +267,15 @@ fn the_configuration_is_checked() {
     desk.check(&["config", "check"], 2, "line 2: store.url: this is a text");
     desk.check(&["config", "check"], 2, "line 3: x: there is no such key");
     desk.check(&["run"], 2, "line 2: store.url");
+    let push = "[push]\nallow = ['0.*']\nhold_sound = 'x::y'\n";
+    std::fs::write(desk.path().join("callhop.toml"), push).unwrap();
+    let no_way = "line 2: push.allow: the switch freeswitch has no outside";
+    desk.check(&["config", "check"], 2, no_way);
+    desk.check(
+        &["config", "check"],
+        2,
+        "line 3: push.hold_sound: sound: '::' makes it",
+    );
     desk.check(
         &["--config", "none.toml", "run"],
         2,

@@ -44,7 +44,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum What {
-    /// The extensions for star codes and for hunting
+    /// The extensions for star codes, for hunting and for pushes
     Freeswitch,
     /// The three lines for the admin's own inbound extension
     FreeswitchInbound,
@@ -52,7 +52,7 @@ pub(super) enum What {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Installable {
-    /// The extensions for star codes and for hunting
+    /// The extensions for star codes, for hunting and for pushes
     Freeswitch,
 }
 

@@ -62,7 +62,39 @@ fn loaded(subject: &str, section: &str, context: &str, fallbacks: &BTreeSet<&str
     };
     let mut findings = contexts(subject, &document);
     findings.extend(installed::examine(subject, &document, context, fallbacks));
+    findings.extend(other_digits(subject, &document));
     findings
+}
+
+/// Digits that the admin's own extensions wait for. Of several realms on one leg only that of the last binding counts
+/// (switch_ivr_async.c, switch_ivr_dmachine_bind), and a push arms its leg at the answer.
+fn other_digits(subject: &str, document: &Document<'_>) -> Option<Finding> {
+    let own_realm = |data: &str| {
+        let (separator, rest) = match data.strip_prefix("^^") {
+            Some(rest) => (rest.chars().next().unwrap_or(','), rest),
+            None => (',', data),
+        };
+        rest.trim_start_matches(separator).split(separator).next() == Some("callhop")
+    };
+    let extensions: BTreeSet<&str> = document
+        .descendants()
+        .filter(|node| node.attribute("application") == Some("bind_digit_action"))
+        .filter(|node| !node.attribute("data").is_some_and(own_realm))
+        .filter_map(|node| node.ancestors().find(|node| node.has_tag_name("extension")))
+        .filter_map(|extension| extension.attribute("name"))
+        .collect();
+    if extensions.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = extensions.into_iter().collect();
+    Some(Finding::doubtful(
+        subject,
+        format!(
+            "the extension {} binds digits of its own: a leg has either these or the code of a push",
+            names.join(", ")
+        ),
+        "give these bindings the realm callhop (bind_digit_action callhop,...): then a leg has both until it pushes",
+    ))
 }
 
 /// Which contexts have the extensions, and which of them would never be reached.
@@ -233,6 +265,24 @@ mod tests {
                 "Doubtful the loaded dialplan cannot be read (it may come from mod_xml_curl or a script)",
             ],
         );
+    }
+
+    #[test]
+    fn digits_of_other_realms_are_told() {
+        let check = |data: &str, expect: Option<&str>| {
+            let section = format!(
+                "<section><context name='c'><extension name='own'><condition><action application='bind_digit_action' \
+                 data='{data}'/></condition></extension></context></section>"
+            );
+            let document = Document::parse(&section).unwrap();
+            let found = other_digits("sw", &document).map(|finding| finding.what);
+            assert_eq!(found.as_deref(), expect, "{data}");
+        };
+        let told = "the extension own binds digits of its own: a leg has either these or the code of a push";
+        check("admin,*1,exec:hangup", Some(told));
+        check("^^|admin|*1|exec:hangup", Some(told));
+        check("callhop,*1,exec:hangup", None);
+        check("^^|callhop|*1|exec:hangup", None);
     }
 
     #[test]
