@@ -237,6 +237,31 @@ async fn background_jobs() {
     assert_eq!(chain(&error), "status refused: -ERR permission denied");
 }
 
+/// The argument is a body, which no reading of the answer may leave on the link.
+#[tokio::test]
+async fn an_application_run_by_a_channel() {
+    let asked = Step::Expect(
+        "sendmsg 77178d17-6e3a-428c-b0c6-ee9fdf1c22d3\ncall-command: execute\nexecute-app-name: set\ncontent-type: text/plain\ncontent-length: 3\n\na=b",
+    );
+    let link = command_link(vec![
+        asked.clone(),
+        reply("+OK"),
+        asked,
+        reply("-ERR invalid session id [77178d17-6e3a-428c-b0c6-ee9fdf1c22d3]"),
+        Step::Stay,
+    ])
+    .await;
+    let uuid: Uuid36 = UUID.parse().unwrap();
+    let run = || link.execute(&uuid, "set".parse().unwrap(), "a=b".parse().unwrap());
+    run().await.unwrap();
+    let error = run().await.unwrap_err();
+    assert_eq!(
+        chain(&error),
+        format!("sendmsg refused: -ERR invalid session id [{UUID}]")
+    );
+    assert!(link.is_up().await);
+}
+
 /// After any of these nobody knows what became of the command, and the link is not used again.
 #[tokio::test]
 async fn outcome_unknown() {
