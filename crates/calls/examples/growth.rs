@@ -38,6 +38,8 @@ const BATCH: usize = 1000;
 /// Events of one round.
 const ROUND: usize = 50_000;
 const ROUNDS: usize = 15;
+/// Devices that are called in turn.
+const CALLED: u64 = 300_000;
 
 /// A small generator (SplitMix64), so that every run is the same.
 struct Random(u64);
@@ -108,6 +110,24 @@ impl Site {
         }
     }
 
+    /// A site that knows the devices of its calls, as one each of an extension: each leg of theirs is armed.
+    fn known() -> Self {
+        let mut site = Self::new();
+        let extensions = (0..CALLED).map(|n| {
+            let device = device(n);
+            Extension {
+                id: format!("{}@{}", 5_000_000 + n, device.domain)
+                    .parse()
+                    .expect("an extension"),
+                devices: vec![device.number],
+                route: None,
+            }
+        });
+        let input = Input::WholeDirectory(extensions.collect());
+        site.core.handle(input, site.now);
+        site
+    }
+
     /// Everything is parsed anew for each event, as a driver does.
     fn event(&mut self, leg: &str, call: &Call, progress: Progress, change: Change) -> Input {
         self.sequence += 1;
@@ -133,7 +153,12 @@ impl Site {
             },
             codec: (progress > Progress::Setup).then(|| "PCMA".into()),
             phone: Some("192.168.100.200:5060".into()),
-            arming: Arming::No,
+            // As the switch tells it once it has been ordered.
+            arming: match (direction, progress) {
+                (Direction::Inbound, _) | (_, Progress::Setup) => Arming::No,
+                (Direction::Outbound, Progress::EarlyMedia) => Arming::Prepared,
+                (Direction::Outbound, Progress::Answered) => Arming::Armed,
+            },
             made_by: None,
         };
         Input::Leg(
@@ -151,7 +176,7 @@ impl Site {
         let call = Call {
             caller: self.random.uuid(),
             callee: self.random.uuid(),
-            device: self.made % 300_000,
+            device: self.made % CALLED,
         };
         self.made += 1;
         let other: ChannelId = call.callee.parse().expect("a channel");
@@ -262,7 +287,7 @@ fn compare(name: &str, small: &mut Site, large: &mut Site, make: fn(&mut Site, &
 }
 
 fn cost_per_event() {
-    let (mut small, mut large) = (Site::new(), Site::new());
+    let (mut small, mut large) = (Site::known(), Site::known());
     small.fill(1000);
     large.fill(100_000);
     let life = |system: &mut Site, batch: &mut Vec<Input>| {
@@ -278,7 +303,7 @@ fn cost_per_event() {
 }
 
 fn bytes_per_leg() {
-    let mut system = Site::new();
+    let mut system = Site::known();
     let before = in_use();
     system.fill(100_000);
     let ours = system
