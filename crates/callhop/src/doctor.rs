@@ -75,6 +75,7 @@ impl Finding {
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let (found, devices) = store(config).await;
     let mut findings = push::toll(config);
+    findings.extend(push::short_codes(config));
     findings.extend([found, controller(config)]);
     for each in &config.freeswitch {
         findings.extend(switch::examine(config, each, &devices).await);

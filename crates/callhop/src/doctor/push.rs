@@ -62,6 +62,28 @@ pub(super) fn toll(config: &Config) -> Vec<Finding> {
     findings
 }
 
+/// Codes that somebody dials without meaning a push.
+pub(super) fn short_codes(config: &Config) -> Option<Finding> {
+    let domains = config.domains.values().map(|policy| &policy.features.push);
+    let codes: BTreeSet<&str> = std::iter::once(&config.features.push)
+        .chain(domains)
+        .map(String::as_str)
+        .filter(|code| code.len() == 1)
+        .collect();
+    if codes.is_empty() {
+        return None;
+    }
+    let codes: Vec<&str> = codes.into_iter().collect();
+    Some(Finding::doubtful(
+        "configuration",
+        format!(
+            "{} is the whole code of a push: nobody can send it to a menu or to voicemail any more",
+            codes.join(" and ")
+        ),
+        "let push in [features] have two characters or more, such as \"*9\"",
+    ))
+}
+
 /// Whether somebody who has nothing but the patterns may push to `number`.
 fn may_dial(push: &PushPolicy, number: &str) -> bool {
     let (Ok(number), Ok(pusher), Ok(domain)) = (
@@ -167,6 +189,16 @@ mod tests {
                  calls to anywhere",
             ]
         );
+    }
+
+    #[test]
+    fn a_code_of_one_character_is_told() {
+        assert_eq!(short_codes(&config("")), None);
+        let found = short_codes(&config(
+            "[features]\npush = '#'\n[domains.a.features]\npush = '5'\n[domains.b.features]\npush = '*9'\n",
+        ));
+        let what = found.unwrap().what;
+        assert!(what.starts_with("# and 5 is the whole code"), "{what}");
     }
 
     #[test]
