@@ -8,7 +8,8 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use async_trait::async_trait;
 use callhop_calls::{
     directory::{Extension, Route},
-    id::{ExtensionId, Number, UnixTime},
+    id::{ExtensionId, Number, SwitchName, UnixTime},
+    journal::{Entry, OpenMove, PastMove},
 };
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::Instant;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use crate::{
     Actor, AddExtensionError, Changes, DatabaseError, Options, RemoveExtensionError,
     ResetRouteError, Revision, RouteChange, SetRouteError, Snapshot, Store,
+    journal::JournalRows,
     pool::{Lease, Pool},
     rows::{Found, Rows, Which},
     rules::{self, Change, Decision},
@@ -83,7 +85,7 @@ struct Writing<'a, C: Connection> {
 
 impl<C> Database<C>
 where
-    C: Connection + Rows,
+    C: Connection + Rows + JournalRows,
     C::Options: ConnectOptions<Connection = C>,
 {
     pub(crate) fn new(
@@ -125,14 +127,28 @@ where
         .await
     }
 
+    /// Begins to write the directory.
+    async fn write(&self) -> Result<Writing<'_, C>, DatabaseError> {
+        self.begin(|rows| rows.begin_writing()).await
+    }
+
+    /// Begins to write the journal, which leaves the revision alone.
+    async fn write_aside(&self) -> Result<Writing<'_, C>, DatabaseError> {
+        self.begin(|rows| Box::pin(async move { rows.begin_journal().await.map(|()| Revision(0)) }))
+            .await
+    }
+
     /// Begins to write, once more on a new connection if the idle one turns out to be dead: nothing is lost by that
     /// before the transaction has begun.
-    async fn write(&self) -> Result<Writing<'_, C>, DatabaseError> {
+    async fn begin(
+        &self,
+        begin: impl for<'c> Fn(&'c mut C) -> Reading<'c, Revision>,
+    ) -> Result<Writing<'_, C>, DatabaseError> {
         let deadline = Deadline::after(self.timeout);
         within(deadline, async {
             loop {
                 let mut rows = self.writer.lease().await?;
-                match rows.begin_writing().await {
+                match begin(&mut rows).await {
                     Err(error) if rows.reused && error.is_lost_connection() => {
                         self.writer.forget();
                     }
@@ -153,7 +169,7 @@ where
 
 impl<C> Writing<'_, C>
 where
-    C: Connection + Rows,
+    C: Connection + Rows + JournalRows,
     C::Options: ConnectOptions<Connection = C>,
 {
     fn change(&self, actor: &Actor, now: UnixTime) -> Change {
@@ -196,7 +212,7 @@ where
 #[async_trait]
 impl<C> Store for Database<C>
 where
-    C: Connection + Rows + Sync,
+    C: Connection + Rows + JournalRows + Sync,
     C::Options: ConnectOptions<Connection = C>,
 {
     fn location(&self) -> &str {
@@ -326,6 +342,57 @@ where
         let work = rules::consume_route(&mut *writing.rows, id, route, change);
         let decided = within(writing.deadline, work).await;
         writing.finish(decided).await
+    }
+
+    async fn write_journal(&self, entries: &[Entry]) -> Result<(), DatabaseError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut writing = self.write_aside().await?;
+        let rows = &mut *writing.rows;
+        let work = async {
+            for entry in entries {
+                rows.write_entry(entry.clone()).await?;
+            }
+            Ok(Decision::Commit(()))
+        };
+        let decided = within(writing.deadline, work).await;
+        writing.finish::<_, DatabaseError>(decided).await
+    }
+
+    async fn open_moves(&self, switches: &[SwitchName]) -> Result<Vec<OpenMove>, DatabaseError> {
+        let mut all = Vec::new();
+        for switch in switches {
+            let open = self
+                .read(self.timeout, |rows| rows.open_moves(switch.clone()))
+                .await?;
+            all.extend(open);
+        }
+        all.sort_by_key(|open| (open.started, open.id));
+        Ok(all)
+    }
+
+    async fn moves(
+        &self,
+        of: Option<&ExtensionId>,
+        limit: u32,
+    ) -> Result<Vec<PastMove>, DatabaseError> {
+        self.read(self.timeout, |rows| rows.past_moves(of.cloned(), limit))
+            .await
+    }
+
+    async fn forget_moves(&self, ended_before: UnixTime) -> Result<u64, DatabaseError> {
+        let mut all = 0;
+        loop {
+            let mut writing = self.write_aside().await?;
+            let work = writing.rows.forget_some(ended_before);
+            let decided = within(writing.deadline, work).await.map(Decision::Commit);
+            let forgotten = writing.finish::<_, DatabaseError>(decided).await?;
+            if forgotten == 0 {
+                return Ok(all);
+            }
+            all += forgotten;
+        }
     }
 
     async fn close(&self) {

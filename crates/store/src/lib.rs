@@ -1,4 +1,4 @@
-//! Where extensions, devices and routes are kept: one trait, [`Store`], on SQLite or PostgreSQL.
+//! Where extensions, devices, routes and the journal of moves are kept: one trait, [`Store`], on SQLite or PostgreSQL.
 //!
 //! Owns the database: its tables (`migrations/`), the rules between them, and the audit trail of route changes. Refuses to know
 //! anything about calls, and to keep anything in memory: the copy that a call is routed by is the core's
@@ -15,6 +15,8 @@
 //! - **Invariant**: a transaction that writes begins with the revision. So there is one writer at a time on a database, in all
 //!   programs together, and the order of the revisions is the order of the commits: a reader that has seen a revision has
 //!   seen everything before it. A sequence or a clock would not promise that.
+//! - **Invariant**: the journal of moves leaves the revision alone. It is no change of the directory, and no controller is made
+//!   to look for one by it.
 //! - **Invariant**: what an asker gets was read by one statement, and so at one moment, together with its revision.
 //! - **Invariant**: a revision that a caller was given is committed, and on SQLite and a PostgreSQL with its default settings it
 //!   survives a power cut. Only then may the user hear the beep.
@@ -51,11 +53,13 @@
 //! | `database.rs` | transactions, time limits, one retry on a connection that died idle |
 //! | `rules.rs` | what may be written and what follows from it |
 //! | `rows.rs` | SQL |
+//! | `journal.rs` | the journal of moves, with its SQL |
 //! | `values.rs`, `error.rs` | what goes in and comes out |
 //! | `testing.rs` | a private PostgreSQL for tests (feature `testing`) |
 
 mod database;
 mod error;
+mod journal;
 mod open;
 mod pool;
 mod rows;
@@ -69,7 +73,8 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use callhop_calls::{
     directory::{Extension, Route},
-    id::{ExtensionId, Number, UnixTime},
+    id::{ExtensionId, Number, SwitchName, UnixTime},
+    journal::{Entry, OpenMove, PastMove},
 };
 
 pub use error::{
@@ -202,6 +207,35 @@ pub trait Store: Send + Sync + fmt::Debug {
         route: &Route,
         now: UnixTime,
     ) -> Result<bool, DatabaseError>;
+
+    /// Writes into the journal of moves, all of it or nothing, in this order. What is there already, or is about a move that is
+    /// not there or has ended, changes nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn write_journal(&self, entries: &[Entry]) -> Result<(), DatabaseError>;
+
+    /// The moves of these switches that have begun and not ended, the oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn open_moves(&self, switches: &[SwitchName]) -> Result<Vec<OpenMove>, DatabaseError>;
+
+    /// The moves, the newest first; only those of one extension if it is named.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn moves(
+        &self,
+        of: Option<&ExtensionId>,
+        limit: u32,
+    ) -> Result<Vec<PastMove>, DatabaseError>;
+
+    /// Forgets the moves that ended before then, in portions. How many those were.
+    ///
+    /// # Errors
+    /// The database failed; some may have been forgotten.
+    async fn forget_moves(&self, ended_before: UnixTime) -> Result<u64, DatabaseError>;
 
     /// Closes the idle connections. The store can be used on; it then opens new ones.
     async fn close(&self);

@@ -129,7 +129,10 @@ const FIND_CHANGED: &str = find!(
 );
 
 /// Parses a name that came out of the database.
-fn parsed<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, DatabaseError> {
+pub(crate) fn parsed<T: std::str::FromStr>(
+    what: &'static str,
+    text: &str,
+) -> Result<T, DatabaseError> {
     text.parse().map_err(|_| unreadable(what, text))
 }
 

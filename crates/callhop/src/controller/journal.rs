@@ -25,6 +25,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 /// When a database that is away is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How many entries are written at once: what a slow database does in [`WRITE_TIMEOUT`].
+const PORTION: usize = 200;
+
 /// How many entries are kept for a database that is away: some days of moves of a large site. The oldest go first.
 const BACKLOG: usize = 100_000;
 
@@ -91,10 +94,7 @@ pub(super) async fn open_moves(
     switches: &[SwitchName],
     metrics: &Metrics,
 ) -> Vec<OpenMove> {
-    match {
-        let _ = (store, switches);
-        Ok::<Vec<OpenMove>, callhop_store::DatabaseError>(Vec::new())
-    } {
+    match store.open_moves(switches).await {
         Ok(open) => {
             if !open.is_empty() {
                 info!(
@@ -157,23 +157,22 @@ impl Writer {
     }
 
     async fn write(&mut self) {
-        if self.backlog.is_empty() {
-            return;
-        }
-        let result = timeout(WRITE_TIMEOUT, async {
-            Ok::<(), callhop_store::DatabaseError>(())
-        })
-        .await;
-        let error = match result {
-            Ok(Ok(())) => {
-                self.backlog.clear();
-                if self.away.swap(false, Ordering::Relaxed) {
-                    info!("the journal of moves is written again");
-                }
+        let error = loop {
+            if self.backlog.is_empty() {
                 return;
             }
-            Ok(Err(error)) => format!("{:#}", anyhow::Error::from(error)),
-            Err(_) => format!("no answer within {WRITE_TIMEOUT:?}"),
+            let portion = self.backlog.len().min(PORTION);
+            let write = self.store.write_journal(&self.backlog[..portion]);
+            match timeout(WRITE_TIMEOUT, write).await {
+                Ok(Ok(())) => {
+                    self.backlog.drain(..portion);
+                    if self.away.swap(false, Ordering::Relaxed) {
+                        info!("the journal of moves is written again");
+                    }
+                }
+                Ok(Err(error)) => break format!("{:#}", anyhow::Error::from(error)),
+                Err(_) => break format!("no answer within {WRITE_TIMEOUT:?}"),
+            }
         };
         self.metrics.store_error();
         if !self.away.swap(true, Ordering::Relaxed) {
@@ -188,10 +187,7 @@ impl Writer {
 
     async fn forget(&self) {
         let before = UnixTime((self.now)().0 - KEEP);
-        match {
-            let _ = before;
-            Ok::<u64, callhop_store::DatabaseError>(0)
-        } {
+        match self.store.forget_moves(before).await {
             Ok(0) => {}
             Ok(moves) => info!(moves, "moves of more than 90 days ago are forgotten"),
             Err(error) => {
