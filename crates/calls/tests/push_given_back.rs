@@ -222,3 +222,17 @@ fn rule_2_4_5_the_target_can_not_be_had() {
         "split d1 far, push rings 2001, refuse d1, settle far, failed: no bridge",
     );
 }
+
+#[test]
+fn a_call_that_was_never_taken_apart_is_left_alone() {
+    check_roles(
+        "the order is not carried out, and nobody is released from a call that goes on",
+        |w| {
+            w.key("d1");
+            w.digits("d1", "2*");
+            w.sleep();
+            assert_eq!(w.bond("far"), "talks to d1");
+        },
+        "split d1 far, give back d1, settle far, failed: cancelled",
+    );
+}

@@ -500,17 +500,21 @@ impl Core {
 
     /// Time has passed for the pushes of a switch whose state is known.
     pub(super) fn pushes_timer(&mut self, name: &SwitchName) {
-        let due: Vec<_> = self
-            .switches
-            .get(name)
-            .filter(|switch| switch.fresh)
-            .into_iter()
-            .flat_map(|switch| switch.pushes.all.iter())
-            .filter(|(_, push)| push.until() <= self.now.mono)
-            .map(|(id, _)| *id)
+        let Some(switch) = self.switches.get(name).filter(|switch| switch.fresh) else {
+            return;
+        };
+        let pushes = switch.pushes.all.values();
+        let mut due: Vec<_> = pushes
+            .filter(|push| push.until() <= self.now.mono)
+            .map(|push| (push.open.id, talks_now(switch, push)))
             .collect();
-        for id in due {
-            self.push_happened(name, id, Happened::Time);
+        due.sort();
+        for (id, talks) in due {
+            match talks {
+                // It was never taken apart, or its bridge was missed: nothing is done to a call that goes on.
+                Some(peer) => self.far_talks(name, id, peer),
+                None => self.push_happened(name, id, Happened::Time),
+            }
         }
     }
 
@@ -550,32 +554,31 @@ impl Core {
         }
     }
 
-    /// The tracker has been corrected: with whom a far leg talks may be news. That it still talks to who pushes is none
-    /// while the two have just been told to part.
+    /// The tracker has been corrected: with whom a far leg talks may be news.
     pub(super) fn pushes_corrected(&mut self, name: &SwitchName) {
         let Some(switch) = self.switches.get(name) else {
             return;
         };
-        let talks: Vec<_> = switch
+        let mut talks: Vec<_> = switch
             .pushes
             .all
             .values()
-            .filter_map(|push| {
-                let peer = switch.tracker.leg(&push.open.far_leg)?.peer()?.clone();
-                let is_old = peer == push.open.old_leg;
-                let parting = matches!(push.state, State::Collecting { .. });
-                let known = switch.tracker.leg(&peer)?;
-                let rings = known.progress < Progress::Answered;
-                let is_target = known.made_by == Some(push.open.id);
-                (!(rings || is_old && parting)).then_some((push.open.id, peer, is_target))
-            })
+            .filter_map(|push| Some((push.open.id, talks_now(switch, push)?)))
             .collect();
-        for (id, peer, is_target) in talks {
-            if is_target {
-                self.push_happened(name, id, Happened::TargetAnswered(peer.clone()));
-            }
-            self.push_happened(name, id, Happened::FarTalksTo(peer));
+        talks.sort();
+        for (id, peer) in talks {
+            self.far_talks(name, id, peer);
         }
+    }
+
+    /// The far leg of a push talks to that leg, as the tracker shows it.
+    fn far_talks(&mut self, name: &SwitchName, id: MoveId, peer: ChannelId) {
+        let tracker = self.switches.get(name).map(|switch| &switch.tracker);
+        let known = tracker.and_then(|tracker| tracker.leg(&peer));
+        if known.is_some_and(|known| known.made_by == Some(id)) {
+            self.push_happened(name, id, Happened::TargetAnswered(peer.clone()));
+        }
+        self.push_happened(name, id, Happened::FarTalksTo(peer));
     }
 
     /// Takes a push out of the way of its extension's own pull: its legs and where it was.
@@ -594,6 +597,14 @@ impl Core {
 struct Ringing {
     target: RingTarget,
     timeout: Duration,
+}
+
+/// To whom the far leg talks, if that is not just who pushes while the two have been told to part.
+fn talks_now(switch: &Switch, push: &Push) -> Option<ChannelId> {
+    let peer = switch.tracker.leg(&push.open.far_leg)?.peer()?;
+    let rings = switch.tracker.leg(peer)?.progress < Progress::Answered;
+    let parting = matches!(push.state, State::Collecting { .. }) && *peer == push.open.old_leg;
+    (!rings && !parting).then(|| peer.clone())
 }
 
 /// The push whose far leg has been bridged to this leg before it was answered, as it is now. Who pushes has been answered
