@@ -6,6 +6,7 @@ mod dialplan;
 mod doctor;
 mod extension;
 mod live;
+mod moves;
 mod output;
 mod route;
 mod when;
@@ -66,6 +67,8 @@ enum Command {
     Route(route::Command),
     /// The calls of the running controller
     Calls(Json),
+    /// The latest moves: kind, who, from where to where, result, cause and duration
+    Moves(moves::Moves),
     /// Which devices of an extension ring and why, and what could be pulled
     ///
     /// Without a running controller the database still tells about the routes, with exit code 4.
@@ -182,6 +185,7 @@ async fn run(arguments: Arguments) -> Done {
         Command::Extension(command) => extension::run(&config, command).await,
         Command::Route(command) => route::run(&config, command).await,
         Command::Calls(Json { json }) => live::calls(&config, json),
+        Command::Moves(moves) => moves::run(&config, moves).await,
         Command::Why(why) => live::why(&config, why).await,
         Command::Doctor(Json { json }) => doctor::run(&config, json).await,
         Command::Dialplan(command) => dialplan::run(&config, command),
