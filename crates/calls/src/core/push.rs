@@ -27,6 +27,7 @@ use super::output::{MoveEnd, RingTarget};
 use crate::id::{ChannelId, DeviceId};
 use crate::journal::{OpenMove, Stage};
 use crate::push::PushRefusal;
+use crate::tracker::Sequence;
 
 /// The longest that dialling may take altogether. The dialplan lets the old leg wait for twice that.
 pub(super) const COLLECT_LIMIT: Duration = Duration::from_secs(60);
@@ -139,6 +140,8 @@ pub(super) struct Push {
     pub(super) state: State,
     /// Whom the number means, once it has been dialled.
     pub(super) target: Option<RingTarget>,
+    /// Since when the old leg and the far leg had talked when the code was dialled: what is told of that bridge is old news.
+    pub(super) talked_since: Sequence,
     old_is_there: bool,
     digit_timeout: Duration,
     /// Legs of the target that ring.
@@ -178,6 +181,7 @@ impl Push {
             started: Some(now),
             state,
             target: None,
+            talked_since: Sequence::default(),
             old_is_there: true,
             digit_timeout,
             ringing: Vec::new(),

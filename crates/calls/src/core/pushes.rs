@@ -161,6 +161,7 @@ impl Core {
         let far = far.filter(|far| far.progress == Progress::Answered);
         let far = far.ok_or(PushKeyRefusal::NoFarEnd)?;
         let (far_device, party) = (far.device.clone(), far.party.clone());
+        let talked_since = far.since;
         let policy = self.policy(&extension.domain).clone();
         let recall = self
             .resolve(switch, &extension)
@@ -194,7 +195,8 @@ impl Core {
             fallback: policy.push.fallback.clone(),
             party,
         })));
-        let push = Push::new(open, far_device, policy.push.digit_timeout, self.now.mono);
+        let mut push = Push::new(open, far_device, policy.push.digit_timeout, self.now.mono);
+        push.talked_since = talked_since;
         if let Some(switch) = self.switches.get_mut(name) {
             switch.pushes.begin(push);
         }
@@ -403,7 +405,8 @@ impl Core {
                 continue;
             };
             // What is reported twice, or late, may be over already.
-            let talks = switch.tracker.leg(one).and_then(|one| one.peer()) == Some(two);
+            let far = switch.tracker.leg(one);
+            let far = far.filter(|far| far.peer() == Some(two));
             // A bridge is reported at the first early media already, and then the answer follows.
             let known = switch.tracker.leg(two);
             let rings = known.is_some_and(|two| two.progress < Progress::Answered);
@@ -412,7 +415,7 @@ impl Core {
                 .of(one)
                 .and_then(|id| switch.pushes.all.get(&id))
                 && push.open.far_leg == *one
-                && talks
+                && far.is_some_and(|far| *two != push.open.old_leg || far.since > push.talked_since)
                 && !rings
             {
                 if let Some(made_by) = known.and_then(|two| two.made_by)
