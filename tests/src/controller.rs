@@ -19,6 +19,9 @@ use crate::program::tied;
 /// How long the program may take to be ready, and to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Settings of a push: short times, so that stories may wait for their end, and an IVR as the fallback.
+const PUSH: &str = "\n[push]\nring_timeout_s = 5\ndigit_timeout_s = 4\nfallback = \"7000\"\n";
+
 /// What a controller is started with.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -32,6 +35,8 @@ pub struct Setup {
     pub switches: Vec<(String, String, String)>,
     /// Where it listens.
     pub http: SocketAddr,
+    /// How the switches dial numbers outside, with `{number}`; without it no such number may be pushed to.
+    pub outside: Option<String>,
 }
 
 /// What a command of its command line said.
@@ -86,6 +91,13 @@ impl Controller {
             text += &format!(
                 "\n[[freeswitch]]\nname = {name:?}\naddress = {address:?}\npassword = {password:?}\n"
             );
+            if let Some(outside) = &setup.outside {
+                text += &format!("outside = {outside:?}\n");
+            }
+        }
+        text += PUSH;
+        if setup.outside.is_some() {
+            text += "allow = [\"0[0-9]{4,14}\"]\n";
         }
         text += "\n[domains.\"lab.test\"]\n\n[domains.\"other.test\"]\n";
         let config = setup.dir.join("callhop.toml");

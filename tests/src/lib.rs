@@ -13,6 +13,7 @@ pub mod controller;
 pub mod faults;
 pub mod live;
 pub mod program;
+pub mod pushing;
 pub mod report;
 pub mod site;
 pub mod stage;

@@ -3,6 +3,7 @@
 //! Owns the processes, their folder (`target/live`) and their ports. Refuses to touch a switch that runs already.
 
 pub mod config;
+pub mod digits;
 pub mod ear;
 pub mod lab;
 pub mod load;

@@ -17,16 +17,41 @@ pub enum Measure {
     Hunt,
     /// The same by a static `bridge` to the same phones.
     Static,
+    /// Push: the last packet of the ringing tone to the far end's first one of the target.
+    PushGap,
+    /// The same when the switch does it alone: an `originate` with `intercept` of the far end, which hears a tone.
+    NativePushGap,
+    /// Push: the end of the code's last digit to the beep.
+    Beep,
+    /// Push: the target's answer to both hearing each other.
+    PushAnswer,
+    /// Push: the end of the `*` to the first two hearing each other again.
+    GivenBack,
+    /// Push: the longest time without a packet at the far end, from the code to the end.
+    Hole,
 }
 
 impl Measure {
-    const PAIRS: [(&'static str, Self, Self, f64); 3] = [
+    /// What has no peer: a name, and what is to be reached, ms; 0 where that is not said.
+    const ALONE: [(&'static str, Self, f64); 4] = [
+        ("push: code to beep", Self::Beep, 150.0),
+        ("push: answer to both", Self::PushAnswer, 0.0),
+        ("push: cancel to both", Self::GivenBack, 150.0),
+        ("push: longest hole", Self::Hole, 150.0),
+    ];
+    const PAIRS: [(&'static str, Self, Self, f64); 4] = [
         ("gap at the far end", Self::PullGap, Self::NativeGap, 1.05),
         (
             "star code to bridge",
             Self::PullTime,
             Self::NativeTime,
             1.15,
+        ),
+        (
+            "push: gap at the answer",
+            Self::PushGap,
+            Self::NativePushGap,
+            1.05,
         ),
         ("inbound call to ringing", Self::Hunt, Self::Static, 0.0),
     ];
@@ -112,6 +137,26 @@ impl Ledger {
                     ours.median - native.median
                 );
             }
+        }
+        for (name, measure, reach) in Measure::ALONE {
+            let Some(it) = self.summary(measure) else {
+                continue;
+            };
+            let reach = if reach > 0.0 {
+                format!(" (to reach: {reach})")
+            } else {
+                String::new()
+            };
+            let _ = writeln!(
+                text,
+                "{:<26} {:>5} {:>7.1} {:>7.1} {:>7.1} {:>7.1}{reach}",
+                format!("{name}, ms"),
+                it.count,
+                it.median,
+                it.min,
+                it.max,
+                it.p99
+            );
         }
         text
     }

@@ -150,6 +150,15 @@ pub enum OnRing {
     Reject(u16),
 }
 
+/// How a phone sends digits in a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digits {
+    /// In its RTP stream (RFC 4733).
+    Rtp,
+    /// By SIP INFO.
+    Info,
+}
+
 /// How a number is dialled.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Dial<'a> {
@@ -216,6 +225,15 @@ pub trait Site {
     /// # Errors
     /// When there is no such call.
     fn hold(&mut self, call: Call, held: bool) -> Result<()>;
+
+    /// Dials digits in the call: when the end of the last one was on the wire, or it was sent.
+    ///
+    /// # Errors
+    /// When there is no such call, or it ends before they are all sent.
+    fn send_digits(&mut self, call: Call, digits: &str, how: Digits) -> Result<Moment>;
+
+    /// The digits that arrived at the phone since then, in order.
+    fn digits_got(&mut self, phone: Phone, since: Moment) -> String;
 
     /// Sends the other side to `number` and leaves (REFER).
     ///

@@ -15,7 +15,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::ports::Ports;
+use super::{
+    digits::{self, DigitPacket},
+    ports::Ports,
+};
 use crate::{
     cast::Phone,
     site::{HandOver, Moment, Sound, Span},
@@ -59,6 +62,8 @@ struct Invite {
 struct Ears {
     packets: HashMap<Phone, Vec<Packet>>,
     invites: Vec<Invite>,
+    digits_in: HashMap<Phone, Vec<DigitPacket>>,
+    digits_out: HashMap<Phone, Vec<DigitPacket>>,
     failed: Option<String>,
 }
 
@@ -79,9 +84,11 @@ impl Ear {
         let first = ports.phone_rtp(Phone::ALL[0]);
         let last = first + Ports::RTP_SPAN * Phone::ALL.len() as u16;
         let filter = format!(
-            "udp and (dst portrange {first}-{last} or port {} or port {})",
+            "udp and (dst portrange {first}-{last} or port {} or port {} \
+             or (src portrange {first}-{last} and udp[9] & 0x7f = {}))",
             ports.internal(),
-            ports.external()
+            ports.external(),
+            digits::PAYLOAD_TYPE
         );
         let mut child = Command::new("tcpdump")
             .args([
@@ -132,6 +139,8 @@ impl Ear {
         let mut ears = lock(&self.shared.0);
         ears.packets.values_mut().for_each(Vec::clear);
         ears.invites.clear();
+        ears.digits_in.clear();
+        ears.digits_out.clear();
     }
 
     /// Waits until the phone hears this steadily, after `since`.
@@ -226,6 +235,48 @@ impl Ear {
             sequence_step: after.sequence.wrapping_sub(before.sequence),
             timestamp_step: after.timestamp.wrapping_sub(before.timestamp).cast_signed(),
         })
+    }
+
+    /// Digits that came to the phone since then.
+    #[must_use]
+    pub fn digits_got(&self, phone: Phone, since: Moment) -> String {
+        let ears = lock(&self.shared.0);
+        let all = ears.digits_in.get(&phone);
+        digits::told(all.map_or(&[][..], Vec::as_slice), since)
+    }
+
+    /// Waits until the phone has sent so many digits since then: the end of the last one.
+    ///
+    /// # Errors
+    /// After `within`, with those that it has sent.
+    pub fn digits_sent(
+        &self,
+        phone: Phone,
+        count: usize,
+        since: Moment,
+        within: Duration,
+    ) -> Result<Moment> {
+        let until = Instant::now() + within;
+        let mut ears = lock(&self.shared.0);
+        loop {
+            let all = ears.digits_out.get(&phone).map_or(&[][..], Vec::as_slice);
+            if let Some(end) = digits::end_of(all, count, since) {
+                return Ok(end);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                bail!(
+                    "{phone} should have sent {count} digits, and has sent {:?}",
+                    digits::told(all, since)
+                );
+            }
+            ears = self
+                .shared
+                .1
+                .wait_timeout(ears, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
     }
 
     /// When the phone's last INVITE for this number was on the wire.
@@ -334,7 +385,14 @@ fn listen(stream: &mut impl Read, ports: Ports, shared: &(Mutex<Ears>, Condvar))
             continue;
         };
         let mut ears = lock(&shared.0);
-        if let Some(phone) = owner(ports, to_port) {
+        if let Some(packet) = digits::packet(at, payload) {
+            if let Some(phone) = owner(ports, to_port) {
+                ears.digits_in.entry(phone).or_default().push(packet);
+            } else if let Some(phone) = owner(ports, from_port) {
+                ears.digits_out.entry(phone).or_default().push(packet);
+            }
+            shared.1.notify_all();
+        } else if let Some(phone) = owner(ports, to_port) {
             let all = ears.packets.entry(phone).or_default();
             let before = all.last().map(|packet: &Packet| packet.sound);
             let Some(packet) = rtp(at, payload, before, &mut label) else {

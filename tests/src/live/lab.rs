@@ -23,8 +23,8 @@ use crate::{
     controller::{Controller, Setup},
     faults::{DatabaseLock, Swallow},
     site::{
-        Call, CallReport, CallState, Dial, Forgery, HandOver, Kind, Moment, OnRing, Site, Sound,
-        Span,
+        Call, CallReport, CallState, Dial, Digits, Forgery, HandOver, Kind, Moment, OnRing, Site,
+        Sound, Span,
     },
 };
 
@@ -83,6 +83,11 @@ impl Lab {
                 PASSWORD.into(),
             )],
             http: local(ports.http()),
+            // Numbers outside go to the phones outside; the first of them is far end of most stories.
+            outside: Some(format!(
+                "sofia/external/{{number}}@127.0.0.1:{}",
+                ports.phone_sip(Phone::Out2)
+            )),
         })?;
         let mut lab = Self {
             python: python.clone(),
@@ -299,6 +304,27 @@ impl Site for Lab {
                 json!({"call": call.key}),
             )
             .map(drop)
+    }
+
+    fn send_digits(&mut self, call: Call, digits: &str, how: Digits) -> Result<Moment> {
+        let since = self.now();
+        let command = json!({"call": call.key, "digits": digits});
+        match how {
+            Digits::Info => {
+                self.phones.tell(call.phone, "dtmf_info", command)?;
+                Ok(self.now())
+            }
+            Digits::Rtp => {
+                self.phones.tell(call.phone, "dtmf", command)?;
+                let count = digits.chars().count();
+                let within = Duration::from_secs(2 + count as u64);
+                self.ear.digits_sent(call.phone, count, since, within)
+            }
+        }
+    }
+
+    fn digits_got(&mut self, phone: Phone, since: Moment) -> String {
+        self.ear.digits_got(phone, since)
     }
 
     fn transfer(&mut self, call: Call, number: &str) -> Result<()> {

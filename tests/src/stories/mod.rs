@@ -13,6 +13,9 @@ pub mod held;
 pub mod hunting;
 pub mod identity;
 pub mod pull;
+pub mod push;
+pub mod push_back;
+pub mod push_digits;
 pub mod ringing;
 pub mod routing;
 pub mod security;
@@ -60,6 +63,9 @@ pub fn all() -> Vec<Story> {
     [
         bare::STORIES,
         pull::STORIES,
+        push::STORIES,
+        push_back::STORIES,
+        push_digits::STORIES,
         ringing::STORIES,
         held::STORIES,
         routing::STORIES,

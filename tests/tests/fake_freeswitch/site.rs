@@ -21,8 +21,8 @@ use callhop_tests::{
     faults::{DatabaseLock, Swallow},
     live::{config::NATIVE_INTERCEPT, ports::local},
     site::{
-        Call, CallReport, CallState, Dial, Forgery, HandOver, Kind, Moment, OnRing, Site, Sound,
-        Span,
+        Call, CallReport, CallState, Dial, Digits, Forgery, HandOver, Kind, Moment, OnRing, Site,
+        Sound, Span,
     },
 };
 use tempfile::TempDir;
@@ -137,6 +137,7 @@ impl Fake {
             store_url: format!("sqlite://{}", database.display()),
             switches: vec![("lab".into(), switch.esl_addr().to_string(), PASSWORD.into())],
             http,
+            outside: None,
         })?;
         let mut fake = Self {
             controller,
@@ -355,6 +356,14 @@ impl Site for Fake {
     fn hold(&mut self, call: Call, held: bool) -> Result<()> {
         let done = self.phones[&call.phone].hold_call(self.channel(call)?, held);
         Ok(self.runtime.block_on(done)?)
+    }
+
+    fn send_digits(&mut self, _call: Call, _digits: &str, _how: Digits) -> Result<Moment> {
+        bail!("phones of the fake switch have no digits yet")
+    }
+
+    fn digits_got(&mut self, _phone: Phone, _since: Moment) -> String {
+        String::new()
     }
 
     fn transfer(&mut self, call: Call, number: &str) -> Result<()> {
