@@ -33,6 +33,17 @@ pub struct Config {
     pub codes_with_number: Vec<String>,
     /// Star codes that stand alone.
     pub codes_alone: Vec<String>,
+    /// Time between two digits that a phone sends.
+    pub digit_gap: Duration,
+    /// How long the switch waits for the rest of a code: `bind_digit_digit_timeout`, 1500 ms by default (facts page,
+    /// section 2).
+    pub bind_digit_timeout: Duration,
+    /// Length of one beat of who pushes, silent: after it the dialplan asks again.
+    pub beat_wait: Duration,
+    /// The same with the ringing tone.
+    pub beat_ring: Duration,
+    /// Length of one round of the hold sound: `playback_timeout_sec` and the second behind it.
+    pub hold_round: Duration,
     /// How long a bridge rings (`call_timeout`).
     pub ring_timeout: Duration,
     /// Length of the confirmation and of the refusal tone.
@@ -94,6 +105,11 @@ impl Default for Config {
             devices: Vec::new(),
             codes_with_number: strings(&["*33", "*49"]),
             codes_alone: strings(&["*50", "*51"]),
+            digit_gap: Duration::from_millis(100),
+            bind_digit_timeout: Duration::from_millis(1500),
+            beat_wait: Duration::from_secs(1),
+            beat_ring: Duration::from_secs(2),
+            hold_round: Duration::from_secs(31),
             ring_timeout: Duration::from_secs(15),
             tone: Duration::from_millis(60),
             bridge_step: Duration::from_millis(5),

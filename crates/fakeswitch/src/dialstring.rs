@@ -85,7 +85,9 @@ fn bracketed(text: &str, open: char, close: char) -> (Vec<(String, String)>, &st
     let vars = vars
         .split(',')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        // A value with spaces stands in quotes.
+        .map(|(name, value)| (name.trim(), value.trim().trim_matches('\'')))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     (vars, rest)
 }

@@ -10,6 +10,7 @@
 //! that was created last.
 
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -20,7 +21,7 @@ use crate::model::channel::{Channel, Profile};
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     pub(crate) name: &'static str,
-    pub(crate) subclass: Option<&'static str>,
+    pub(crate) subclass: Option<Cow<'static, str>>,
     headers: Vec<(String, String)>,
     body: Option<String>,
 }
@@ -43,9 +44,9 @@ impl Event {
         }
     }
 
-    pub(crate) fn custom(subclass: &'static str) -> Self {
+    pub(crate) fn custom(subclass: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            subclass: Some(subclass),
+            subclass: Some(subclass.into()),
             ..Self::new("CUSTOM")
         }
     }
@@ -74,7 +75,7 @@ impl Event {
     /// The event as it stands in the body of a frame.
     pub(crate) fn encode(&self, origin: &Origin) -> String {
         let mut text = String::with_capacity(4096);
-        if let Some(subclass) = self.subclass {
+        if let Some(subclass) = &self.subclass {
             line(&mut text, "Event-Subclass", subclass);
         }
         line(&mut text, "Event-Name", self.name);

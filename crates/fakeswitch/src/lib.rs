@@ -27,7 +27,7 @@
 //! order in which commands of different clients arrive. There are no RTP packets and no SIP messages: what a phone
 //! hears is worked out from the state of its leg.
 //!
-//! Deliberately absent: media, codecs, transcoding, DTMF, transfers, the outbound socket.
+//! Deliberately absent: media, codecs, transcoding, digits as sounds, the outbound socket.
 
 mod config;
 mod dialstring;
@@ -49,8 +49,8 @@ use tokio::{
 pub use config::{Action, Config, Extension, Faults, Pattern, Registrations};
 pub use model::{ChannelView, Question, SwitchView};
 pub use phone::{
-    CallState, CallView, DialOptions, End, EndedCall, Heard, Hears, NotInTime, Phone, PhoneError,
-    PhoneView, RingMode,
+    CallState, CallView, DialOptions, DigitGot, Digits, End, EndedCall, Heard, Hears, NotInTime,
+    Phone, PhoneError, PhoneView, RingMode,
 };
 
 use model::{Control, Input, World};

@@ -41,6 +41,24 @@ pub struct Heard {
     pub what: Hears,
 }
 
+/// A digit that came to a phone from the other side of its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DigitGot {
+    /// When.
+    pub at: Instant,
+    /// Which.
+    pub digit: char,
+}
+
+/// How a phone sends digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digits {
+    /// In its RTP stream (RFC 4733).
+    Rtp,
+    /// By SIP INFO.
+    Info,
+}
+
 /// Where a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallState {
@@ -67,6 +85,10 @@ pub struct CallView {
     pub hears: Hears,
     /// Everything it has heard so far, each change once.
     pub heard: Vec<Heard>,
+    /// Digits that have come from the other side.
+    pub digits: Vec<DigitGot>,
+    /// How many digits this phone has sent.
+    pub digits_sent: usize,
     /// The far end's number on the display.
     pub display: String,
     /// The far end's name on the display.
@@ -125,6 +147,8 @@ pub struct EndedCall {
     pub reason: Option<String>,
     /// Everything the phone heard, each change once.
     pub heard: Vec<Heard>,
+    /// Digits that came from the other side.
+    pub digits: Vec<DigitGot>,
     /// The number that the display showed last.
     pub display: String,
     /// The name that it showed.
@@ -247,6 +271,7 @@ pub(crate) enum Act {
     HangUp(Option<String>),
     Hold(Option<String>),
     Unhold(Option<String>),
+    Digits(String, String, Digits),
     Transfer(String, String),
     Join(String, String),
     RingMode(RingMode),
@@ -381,6 +406,44 @@ impl Phone {
             Act::Unhold(channel)
         };
         self.act(act).await.map(drop)
+    }
+
+    /// Dials digits in the call of this channel, `Config::digit_gap` between two of them, and waits until all are sent.
+    ///
+    /// # Errors
+    /// [`PhoneError::NoCall`], also when the call ends before they are; [`PhoneError::Stopped`].
+    pub async fn send_digits(
+        &self,
+        channel: &str,
+        digits: &str,
+        how: Digits,
+    ) -> Result<(), PhoneError> {
+        let sent = |view: &PhoneView, channel: &str| {
+            let mut calls = view.calls.iter();
+            let call = calls.find(|call| call.channel == channel);
+            call.map(|call| call.digits_sent)
+        };
+        let before = sent(&self.view().await?, channel).unwrap_or(0);
+        let all = before + digits.chars().count();
+        let act = Act::Digits(channel.to_owned(), digits.to_owned(), how);
+        self.act(act).await?;
+        let (reply, answer) = oneshot::channel();
+        let call = channel.to_owned();
+        // A digit may end the call that it was sent in: then it was sent all the same.
+        let one = all == before + 1;
+        if one {
+            return Ok(());
+        }
+        let done = move |view: &PhoneView| sent(view, &call).is_none_or(|count| count >= all);
+        self.send(Input::WatchPhone(self.id, Box::new(done), reply))?;
+        let view = answer.await.map_err(|_| PhoneError::Stopped)?;
+        match sent(&view, channel) {
+            Some(_) => Ok(()),
+            None => Err(PhoneError::NoCall {
+                label: self.label.clone(),
+                what: "dial digits in",
+            }),
+        }
     }
 
     /// Sends the other side of an answered call on to a number, and leaves (REFER).

@@ -2,7 +2,7 @@
 //! in one is not repeated in the other.
 //!
 //! ```text
-//! command  = line *( name ": " value LF ) LF          empty lines before it are ignored
+//! command  = line *( name ": " value LF ) LF [body]   empty lines before it are ignored
 //! greeting = "Content-Type: auth/request" LF LF
 //! reply    = "Content-Type: command/reply" LF "Reply-Text: " text LF [headers] LF
 //! api      = "Content-Type: api/response" LF "Content-Length: " n LF LF body
@@ -35,6 +35,8 @@ const MAX_COMMAND: usize = 64 * 1024;
 pub(crate) struct Command {
     pub(crate) line: String,
     pub(crate) headers: Vec<(String, String)>,
+    /// What follows the headers, as long as `Content-Length` says.
+    pub(crate) body: String,
 }
 
 impl Command {
@@ -107,15 +109,28 @@ pub(crate) fn next_command(buffer: &mut Vec<u8>) -> Option<Command> {
         (None, Some(cr)) => (cr, 4),
         (None, None) => return None,
     };
-    let raw: Vec<u8> = buffer.drain(..end + skip).take(end).collect();
-    let text = String::from_utf8_lossy(&raw);
+    let text = String::from_utf8_lossy(&buffer[..end]).into_owned();
     let mut lines = text.lines();
     let line = lines.next().unwrap_or_default().to_owned();
     let headers = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
         .collect();
-    Some(Command { line, headers })
+    let mut command = Command {
+        line,
+        headers,
+        body: String::new(),
+    };
+    let length = command.header("Content-Length").map(str::parse::<usize>);
+    let length = length.and_then(Result::ok).unwrap_or(0);
+    let whole = (end + skip).checked_add(length)?;
+    if buffer.len() < whole {
+        return None;
+    }
+    let body = &buffer[end + skip..whole];
+    command.body = String::from_utf8_lossy(body).into_owned();
+    buffer.drain(..whole);
+    Some(command)
 }
 
 /// Accepts clients until it is aborted.
@@ -274,6 +289,7 @@ mod tests {
                     .iter()
                     .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
                     .collect(),
+                body: String::new(),
             })
             .collect();
         assert_eq!(found, expect, "{bytes:?}");
@@ -292,5 +308,18 @@ mod tests {
             &[("auth x", &[]), ("exit", &[])],
         );
         check("api half\n", &[]);
+    }
+
+    #[test]
+    fn a_body_is_part_of_its_command() {
+        let whole = b"sendmsg 1\ncontent-length: 3\n\na=bexit\n\n";
+        for cut in 0..whole.len() - "exit\n\n".len() {
+            assert_eq!(next_command(&mut whole[..cut].to_vec()), None, "{cut}");
+        }
+        let mut buffer = whole.to_vec();
+        let bodies: Vec<String> = std::iter::from_fn(|| next_command(&mut buffer))
+            .map(|command| command.body)
+            .collect();
+        assert_eq!(bodies, ["a=b", ""]);
     }
 }

@@ -9,6 +9,7 @@ use super::{
     World,
     calls::{By, VERSION},
     channel::{Channel, Uuid},
+    digits::Source,
 };
 use crate::events::{Event, local_date};
 
@@ -28,6 +29,11 @@ impl World {
             "uuid_dump" => self.uuid_dump(rest),
             "uuid_exists" => self.live(&rest.into()).is_some().to_string(),
             "uuid_setvar" => self.uuid_setvar(rest),
+            "uuid_setvar_multi" => self.uuid_setvar_multi(rest),
+            "uuid_transfer" => self.uuid_transfer(rest),
+            "uuid_dual_transfer" => self.uuid_dual_transfer(rest),
+            "uuid_recv_dtmf" => self.uuid_recv_dtmf(rest),
+            "hupall" => self.hupall(rest),
             "uuid_getvar" => self.uuid_getvar(rest),
             "uuid_kill" => self.uuid_kill(rest),
             "show" => self.show(rest),
@@ -82,6 +88,89 @@ impl World {
             None => self.change(&uuid, |channel| channel.vars.unset(name)),
         }
         "+OK\n".to_owned()
+    }
+
+    fn uuid_setvar_multi(&mut self, rest: &str) -> String {
+        let Some((uuid, pairs)) = rest.split_once(' ') else {
+            return "-USAGE: <uuid> <var>=<value>;<var>=<value>...\n".to_owned();
+        };
+        let uuid: Uuid = uuid.into();
+        if self.live(&uuid).is_none() {
+            return NO_CHANNEL.to_owned();
+        }
+        for (name, value) in pairs.split(';').filter_map(|pair| pair.split_once('=')) {
+            self.set_var(&uuid, name, value);
+        }
+        "+OK\n".to_owned()
+    }
+
+    fn uuid_transfer(&mut self, rest: &str) -> String {
+        let words: Vec<&str> = rest.split(' ').collect();
+        let (uuid, number, context) = match words.as_slice() {
+            [uuid, number] | [uuid, number, "XML"] => (*uuid, *number, "default"),
+            [uuid, number, "XML", context] => (*uuid, *number, *context),
+            _ => return "-USAGE: <uuid> <dest-exten> [<dialplan>] [<context>]\n".to_owned(),
+        };
+        let uuid: Uuid = uuid.into();
+        if self.live(&uuid).is_none() {
+            return NO_CHANNEL.to_owned();
+        }
+        self.transfer_alone(&uuid, number, context);
+        "+OK\n".to_owned()
+    }
+
+    fn uuid_dual_transfer(&mut self, rest: &str) -> String {
+        let slashed = |text: &str| {
+            let mut words = text.split('/').map(str::to_owned);
+            let number = words.next().unwrap_or_default();
+            let context = words.nth(1).unwrap_or_else(|| "default".to_owned());
+            (number, context)
+        };
+        let words: Vec<&str> = rest.split(' ').collect();
+        let [uuid, own, other] = words.as_slice() else {
+            return "-USAGE: <uuid> <A-dest-exten>[/<A-dialplan>][/<A-context>] <B-dest-exten>[/<B-dialplan>][/<B-context>]\n".to_owned();
+        };
+        let uuid: Uuid = (*uuid).into();
+        if self.live(&uuid).is_none() {
+            return NO_CHANNEL.to_owned();
+        }
+        let (own, other) = (slashed(own), slashed(other));
+        self.transfer_both(&uuid, (&own.0, &own.1), (&other.0, &other.1));
+        "+OK\n".to_owned()
+    }
+
+    fn uuid_recv_dtmf(&mut self, rest: &str) -> String {
+        let Some((uuid, digits)) = rest.split_once(' ') else {
+            return "-USAGE: <uuid> <dtmf_data>\n".to_owned();
+        };
+        let uuid: Uuid = uuid.into();
+        if self.live(&uuid).is_none() {
+            return NO_CHANNEL.to_owned();
+        }
+        // They go to the leg's queue, past what listens for a code.
+        self.queue_digits(&uuid, digits, Source::App);
+        format!("+OK {uuid} received DTMF {digits}.\n")
+    }
+
+    fn hupall(&mut self, rest: &str) -> String {
+        let words: Vec<&str> = rest.split(' ').collect();
+        let (cause, of, told) = match words.as_slice() {
+            [cause, name, value] => (
+                *cause,
+                Some((*name, *value)),
+                format!(" matching [{name}]=[{value}]"),
+            ),
+            [""] => ("MANAGER_REQUEST", None, String::new()),
+            [cause] => (*cause, None, String::new()),
+            _ => return "-USAGE: <cause> [<var> <value>]\n".to_owned(),
+        };
+        let fits = |channel: &&Channel| of.is_none_or(|(n, v)| channel.vars.get(n) == Some(v));
+        let channels = self.channels_in_order().into_iter().filter(fits);
+        let legs: Vec<Uuid> = channels.map(|channel| channel.uuid.clone()).collect();
+        for leg in legs {
+            self.hangup(&leg, cause, By::Switch);
+        }
+        format!("+OK hangup all channels{told} with cause: {cause}\n")
     }
 
     fn uuid_getvar(&self, rest: &str) -> String {

@@ -70,6 +70,8 @@ impl World {
         );
         self.update_display(peer, &caller);
         self.update_display(runner, &callee);
+        self.read_digits(runner);
+        self.read_digits(peer);
     }
 
     /// Tells a phone whom it talks to. Recorded: after a pull the far end is told the puller's number, unless
@@ -231,6 +233,7 @@ impl World {
         }
         match task {
             Task::Leg { owner } => self.leg_failed(&owner, uuid, cause),
+            Task::Originated(number) => self.originated_failed(number, uuid, cause),
             Task::BridgePending { far } | Task::AwaitAnswer { far }
                 if self.is_bound(&far, uuid) =>
             {
@@ -251,11 +254,19 @@ impl World {
             return;
         }
         let parks = channel.vars.is_true("park_after_bridge");
+        let goes_to = channel.vars.get("transfer_after_bridge").map(str::to_owned);
         let hangs_up = other_ran || channel.vars.is_true("hangup_after_bridge");
         if parks {
             self.set_task(uuid, Task::Parked);
             self.change(uuid, |channel| channel.state = State::Park);
             self.emit_about("CHANNEL_PARK", uuid);
+        } else if let Some(goes_to) = goes_to {
+            // The switch forgets it before it goes there.
+            self.change(uuid, |channel| channel.vars.unset("transfer_after_bridge"));
+            let mut words = goes_to.split(':');
+            let number = words.next().unwrap_or_default();
+            let context = words.nth(1).unwrap_or("default");
+            self.transfer_leg(uuid, number, context);
         } else if hangs_up {
             self.hangup(uuid, "NORMAL_CLEARING", By::Switch);
         } else {
@@ -302,6 +313,7 @@ impl World {
             cause: cause.to_owned(),
             reason,
             heard: channel.heard.clone(),
+            digits: channel.digits.clone(),
             display: channel.display.clone(),
             display_name: channel.display_name.clone(),
             refusal: channel.refusal.clone(),

@@ -8,9 +8,10 @@ use std::{
 use super::{
     Timer, World,
     channel::{Channel, Other, Otherwise, Profile, State, Task, Uuid, Vars, cause_of},
+    digits::Keypad,
 };
 use crate::{
-    dialstring::{self, Endpoint, Leg},
+    dialstring::{self, Leg},
     events::Event,
     phone::RingMode,
 };
@@ -61,6 +62,9 @@ impl World {
             hangup_cause: None,
             began: std::time::Instant::now(),
             heard: Vec::new(),
+            digits: Vec::new(),
+            keypad: Keypad::default(),
+            rounds: 0,
             display: String::new(),
             display_name: String::new(),
             refusal: None,
@@ -223,40 +227,12 @@ impl World {
         self.bridge_failed(caller, otherwise, &cause);
     }
 
-    /// The legs of one entry of a dial string. The trap of the facts page, section 6: `user/x@d` rings every contact
-    /// only when it stands alone.
+    /// The legs of one entry of a dial string.
     fn make_legs(&mut self, caller: &Uuid, leg: &Leg, alone: bool) -> Result<Vec<Uuid>, String> {
-        let (targets, endpoint, vars) = match &leg.endpoint {
-            Endpoint::Error { cause } => return Err(cause.clone()),
-            Endpoint::User { number, domain } => {
-                if !self.user_exists(number, domain) {
-                    return Err("SUBSCRIBER_ABSENT".to_owned());
-                }
-                let contacts = self.contacts(number, domain);
-                let count = if alone { contacts.len() } else { 1 };
-                let contacts = contacts.into_iter().take(count);
-                let targets: Vec<(usize, String)> =
-                    contacts.map(|c| (c.party, c.contact)).collect();
-                if targets.is_empty() {
-                    return Err("USER_NOT_REGISTERED".to_owned());
-                }
-                let vars = vec![
-                    ("dialed_user".to_owned(), number.clone()),
-                    ("dialed_domain".to_owned(), domain.clone()),
-                    ("presence_id".to_owned(), format!("{number}@{domain}")),
-                    ("user_context".to_owned(), "default".to_owned()),
-                ];
-                (targets, "user", vars)
-            }
-            Endpoint::Sofia { profile, contact } => {
-                let party = self.party_at(profile, contact);
-                let party = party.ok_or_else(|| "NORMAL_TEMPORARY_FAILURE".to_owned())?;
-                (vec![(party, contact.clone())], "sofia", Vec::new())
-            }
-        };
-        let legs = targets.into_iter().map(|(party, contact)| {
-            let vars = vars.iter().chain(&leg.vars);
-            self.make_leg(caller, party, &contact, endpoint, vars)
+        let targets = self.targets(leg, alone)?;
+        let legs = targets.contacts.into_iter().map(|(party, contact)| {
+            let vars = targets.vars.iter().chain(&leg.vars);
+            self.make_leg(caller, party, &contact, targets.endpoint, vars)
         });
         Ok(legs.flatten().collect())
     }
@@ -335,7 +311,7 @@ impl World {
         Some(uuid)
     }
 
-    /// The legs are there; now their phones ring, each in its own way.
+    /// The legs are there; now their phones ring.
     fn ring(&mut self, caller: &Uuid, legs: &[Uuid]) {
         self.change(caller, |channel| {
             if let Task::Originating { legs: ringing, .. } = &mut channel.task {
@@ -347,6 +323,11 @@ impl World {
                 .set("originated_legs", format!("ARRAY::{}", list.join("|:")));
         });
         self.note_newest_leg(caller, legs);
+        self.begin_ringing(legs);
+    }
+
+    /// Every phone rings in its own way.
+    pub(super) fn begin_ringing(&mut self, legs: &[Uuid]) {
         for leg in legs {
             self.note_first_response(leg);
             let mode = self
@@ -508,6 +489,7 @@ impl World {
         });
         self.execute_complete(caller, "");
         match otherwise {
+            Otherwise::Fallback => self.fall_back(caller),
             Otherwise::Voicemail if cause == "NO_ANSWER" || self.config.continue_on_fail => {
                 self.voicemail(caller);
             }
@@ -520,7 +502,14 @@ impl World {
     /// A phone that was rung has answered.
     pub(super) fn answer_leg(&mut self, leg: &Uuid) {
         let owner = self.owner_of(leg);
+        let originated = match self.live(leg).map(|leg| &leg.task) {
+            Some(Task::Originated(number)) => Some(*number),
+            _ => None,
+        };
         self.answer(leg);
+        if let Some(number) = originated {
+            return self.originated_answered(number, leg);
+        }
         // Nobody rings it any more: it has been pulled with its early media.
         let Some(owner) = owner else {
             return;
@@ -576,6 +565,7 @@ impl World {
             channel.call_state = "ACTIVE";
             channel.vars.set("endpoint_disposition", "ANSWER");
         });
+        self.execute_on_answer(uuid);
     }
 
     /// Media to a caller that is not answered.

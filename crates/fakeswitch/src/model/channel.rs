@@ -6,7 +6,8 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use crate::phone::Heard;
+use super::{digits::Keypad, split::Step};
+use crate::phone::{DigitGot, Heard};
 
 /// A channel's UUID.
 pub(crate) type Uuid = Arc<str>;
@@ -135,6 +136,8 @@ pub(crate) enum Tone {
 pub(crate) enum Otherwise {
     Voicemail,
     HangUp,
+    /// The end of the product's callhop_recall.
+    Fallback,
 }
 
 /// Hangup causes and what they are in SIP and in Q.850: cause, SIP status of a refusal, number in a Reason header.
@@ -196,6 +199,8 @@ pub(crate) fn reason(channel: &Channel, cause: &str) -> String {
 pub(crate) enum Ask {
     Hunt,
     Star,
+    /// Does the push of this leg go on?
+    Push,
 }
 
 impl fmt::Display for Ask {
@@ -203,6 +208,7 @@ impl fmt::Display for Ask {
         f.write_str(match self {
             Self::Hunt => "hunt",
             Self::Star => "star",
+            Self::Push => "push",
         })
     }
 }
@@ -222,6 +228,10 @@ pub(crate) enum Task {
     },
     /// Outbound leg, not answered, rung for `owner`.
     Leg { owner: Uuid },
+    /// Outbound leg, not answered, rung by `originate`; its number.
+    Originated(u64),
+    /// Plays a sound of the extensions of a push.
+    Sound(Step),
     /// Plays a tone to the leg.
     Tone(Tone),
     /// `intercept` has run, the bridge with `far` has not.
@@ -268,6 +278,11 @@ pub(crate) struct Channel {
     pub(crate) hangup_cause: Option<String>,
     pub(crate) began: Instant,
     pub(crate) heard: Vec<Heard>,
+    /// Digits that came to the phone from the other side.
+    pub(crate) digits: Vec<DigitGot>,
+    pub(crate) keypad: Keypad,
+    /// Beats or rounds of the sound that an extension of a push repeats.
+    pub(crate) rounds: u16,
     pub(crate) display: String,
     pub(crate) display_name: String,
     pub(crate) refusal: Option<String>,

@@ -123,7 +123,7 @@ impl World {
         self.execute_complete(caller, "");
     }
 
-    fn ask(&mut self, caller: &Uuid, what: Ask) {
+    pub(super) fn ask(&mut self, caller: &Uuid, what: Ask) {
         let generation = self.set_task(caller, Task::Asking(what));
         let switch = &self.config.switch_name;
         let path = match (what, self.live(caller)) {
@@ -159,6 +159,7 @@ impl World {
         match what {
             // `$` of a regular expression lets one line feed at the end pass.
             Ask::Hunt => self.hunt(caller, answer.strip_suffix('\n').unwrap_or(&answer)),
+            Ask::Push => self.beat(caller, answer.strip_suffix('\n').unwrap_or(&answer)),
             Ask::Star => self.star(caller, answer.strip_suffix('\n').unwrap_or(&answer)),
         }
     }
@@ -278,15 +279,15 @@ impl World {
     }
 }
 
-/// `^((?:(?:\[[0-9A-Za-z_=,.@+-]*\])?(?:user|sofia|error)/(?:[0-9A-Za-z_.+~:;=@%?/*#-]|\[[0-9A-Fa-f:.]+\])+(?:,(?!$)|$))+)$`
-fn is_dial_string(text: &str) -> bool {
+/// `^((?:(?:\[[0-9A-Za-z_=,.@+*#-]*\])?(?:user|sofia|error)/(?:[0-9A-Za-z_.+~:;=@%?!/*#-]|\[[0-9A-Fa-f:.]+\])+(?:,(?!$)|$))+)$`
+pub(super) fn is_dial_string(text: &str) -> bool {
     let mut rest = text;
     loop {
         let bracketed = rest.strip_prefix('[').and_then(|r| r.split_once(']'));
         if let Some((vars, after)) = bracketed {
             if !vars
                 .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_=,.@+-".contains(&b))
+                .all(|b| b.is_ascii_alphanumeric() || b"_=,.@+*#-".contains(&b))
             {
                 return false;
             }
@@ -299,7 +300,7 @@ fn is_dial_string(text: &str) -> bool {
         let target = ["user/", "sofia/", "error/"]
             .iter()
             .find_map(|kind| leg.strip_prefix(kind));
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.+~:;=@%?/*#-[]".contains(&b);
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.+~:;=@%?!/*#-[]".contains(&b);
         match target {
             Some(target) if !target.is_empty() && target.bytes().all(allowed) => {}
             _ => return false,
@@ -311,14 +312,14 @@ fn is_dial_string(text: &str) -> bool {
     }
 }
 
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     (1..=20).contains(&text.len())
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"*#+._-".contains(&b))
 }
 
-fn is_uuid(text: &str) -> bool {
+pub(super) fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text
             .bytes()

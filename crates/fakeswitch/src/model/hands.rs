@@ -40,6 +40,10 @@ impl World {
                 let leg = self.pick(id, "take back", call, true, |c| c.phone_hold)?;
                 self.hold(&leg, false);
             }
+            Act::Digits(call, digits, how) => {
+                let leg = self.pick(id, "dial digits in", Some(call), true, |_| true)?;
+                self.dial_digits(&leg, &digits, how);
+            }
             Act::Transfer(call, number) => {
                 let bridged = |c: &Channel| c.peer.is_some();
                 let leg = self.pick(id, "transfer", Some(call), true, bridged)?;

@@ -1,6 +1,7 @@
 //! `intercept`, as measured (facts page, sections 1 and 9) and recorded (`tests/data`).
 //!
 //! ```text
+//! 0 far end bridged      with intercept_unbridged_only as 1
 //! 1 far end unknown      the dialplan goes on; nothing is answered
 //! 2 talking, held        new leg answered, old partner PICKED_OFF, bridge a step later
 //! 3 caller with forks    caller answered; the fork made last PICKED_OFF, the others ORIGINATOR_CANCEL
@@ -25,6 +26,13 @@ impl World {
             self.execute_complete(new, "");
             return false;
         };
+        let only_alone = self.live(new);
+        if only_alone.is_some_and(|new| new.vars.is_true("intercept_unbridged_only"))
+            && channel.peer.is_some()
+        {
+            self.execute_complete(new, "");
+            return false;
+        }
         let inbound = channel.inbound;
         let partner = channel.partner().filter(|partner| partner != new);
         let forks = match &channel.task {

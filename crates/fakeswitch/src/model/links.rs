@@ -10,6 +10,14 @@ use crate::{
     wire::{self, Command, LinkId, Outgoing},
 };
 
+/// A command that was given to the background.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) uuid: String,
+    pub(crate) word: String,
+    pub(crate) argument: String,
+}
+
 /// A client of the event socket.
 pub(crate) struct Link {
     queue: mpsc::UnboundedSender<Outgoing>,
@@ -174,6 +182,7 @@ impl World {
         let frame = match word {
             "api" if !rest.is_empty() => wire::api_response(&self.api(rest)),
             "bgapi" if !rest.is_empty() => return self.background(id, rest, &command),
+            "sendmsg" => wire::reply(&self.sendmsg(rest, &command), ""),
             "event" => wire::reply(&link.subscribe(rest), ""),
             "nixevent" if link.listens.read(rest, false) => wire::reply("+OK events nixed", ""),
             "nixevent" => wire::reply("-ERR no keywords supplied", ""),
@@ -223,15 +232,54 @@ impl World {
         };
         let text = format!("+OK Job-UUID: {job}");
         self.reply(id, wire::reply(&text, &format!("Job-UUID: {job}\n")));
-        let result = self.api(line);
         let (word, argument) = line.split_once(' ').unwrap_or((line, ""));
+        let job = Job {
+            uuid: job,
+            word: word.to_owned(),
+            argument: argument.to_owned(),
+        };
+        // The one command whose result comes much later.
+        if word == "originate" {
+            return self.originate(job);
+        }
+        let result = self.api(line);
+        self.job_done(job, result);
+    }
+
+    /// The result of a job.
+    pub(super) fn job_done(&mut self, job: Job, result: String) {
+        let Job {
+            uuid,
+            word,
+            argument,
+        } = job;
         let mut event = Event::new("BACKGROUND_JOB")
-            .with("Job-UUID", job)
+            .with("Job-UUID", uuid)
             .with("Job-Command", word);
         if !argument.is_empty() {
             event = event.with("Job-Command-Arg", argument);
         }
         self.emit(&event.body(result));
+    }
+
+    /// `sendmsg <uuid>` with `execute`: one of the applications that run beside what the leg does.
+    fn sendmsg(&mut self, uuid: &str, command: &Command) -> String {
+        let uuid: super::Uuid = uuid.into();
+        if self.live(&uuid).is_none() {
+            return format!("-ERR invalid session id [{uuid}]");
+        }
+        let application = command.header("execute-app-name").unwrap_or_default();
+        let argument = match command.header("execute-app-arg") {
+            Some(argument) => argument,
+            None => &command.body,
+        };
+        let known = command.header("call-command") == Some("execute")
+            && self.run_application(&uuid, application, argument);
+        if known {
+            "+OK".to_owned()
+        } else {
+            format!("-ERR this fake can't execute {application}")
+        }
     }
 
     fn reply(&mut self, id: LinkId, frame: Vec<u8>) {
@@ -259,7 +307,7 @@ impl World {
         let wanted: Vec<LinkId> = self
             .links
             .iter()
-            .filter(|(_, link)| link.listens.wants(event.name, event.subclass))
+            .filter(|(_, link)| link.listens.wants(event.name, event.subclass.as_deref()))
             .map(|(id, _)| *id)
             .collect();
         if wanted.is_empty() {

@@ -9,10 +9,13 @@ mod bridging;
 pub(crate) mod calls;
 pub(crate) mod channel;
 mod dialplan;
+pub(crate) mod digits;
 mod hands;
 mod intercept;
 mod links;
+mod originate;
 mod registrations;
+pub(crate) mod split;
 mod task;
 mod views;
 
@@ -28,12 +31,13 @@ use tokio::{
 
 use crate::{
     config::{Config, Faults, Registrations},
-    phone::{Act, PhoneError, PhonePredicate, PhoneView},
+    phone::{Act, Digits, PhoneError, PhonePredicate, PhoneView},
     random::Random,
     wire::{Command, LinkId, Outgoing},
 };
 use channel::{Channel, Task, Uuid};
 pub(crate) use links::Link;
+use originate::Origination;
 pub(crate) use registrations::Party;
 pub use views::{ChannelView, Question, SwitchView};
 
@@ -96,6 +100,14 @@ enum Timer {
     Connect(Uuid, u64),
     /// When a puller has heard ringback long enough.
     AnswerTimeout(Uuid, u64),
+    /// When a sound of an extension of a push is over.
+    SoundOver(Uuid, u64),
+    /// When a phone sends the next of these digits.
+    Digits(Uuid, String, Digits),
+    /// When a code that was begun has not been ended.
+    CodeBegun(Uuid, u64),
+    /// When an `originate` has rung long enough.
+    OriginateTimeout(u64),
     /// When a link's events that were kept back for reordering go out.
     Flush,
     /// When the next HEARTBEAT is due.
@@ -120,6 +132,8 @@ pub(crate) struct World {
     links: BTreeMap<LinkId, Link>,
     timers: BTreeMap<(Instant, u64), Timer>,
     timer_count: u64,
+    originations: BTreeMap<u64, Origination>,
+    origination_count: u64,
     questions: Vec<Question>,
     bridges: Vec<(Uuid, Uuid)>,
     dirty: Vec<Uuid>,
@@ -145,6 +159,8 @@ impl World {
             links: BTreeMap::new(),
             timers: BTreeMap::new(),
             timer_count: 0,
+            originations: BTreeMap::new(),
+            origination_count: 0,
             questions: Vec::new(),
             bridges: Vec::new(),
             dirty: Vec::new(),
