@@ -5,8 +5,8 @@
 
 use crate::site::Moment;
 
-/// The payload type that the lab's switch and phones use for them (`rfc2833-pt` in `config.rs`).
-pub const PAYLOAD_TYPE: u8 = 101;
+/// Their payload types: that of the switch (`rfc2833-pt` in `config.rs`) where it offers, and PJSIP's where the phone does.
+pub const PAYLOAD_TYPES: [u8; 2] = [101, 120];
 
 /// One packet of a digit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,7 +27,7 @@ pub fn packet(at: f64, payload: &[u8]) -> Option<DigitPacket> {
     let is_event = payload.len() >= 16
         && payload[0] >> 6 == 2
         && payload[0] & 0x1f == 0
-        && payload[1] & 127 == PAYLOAD_TYPE;
+        && PAYLOAD_TYPES.contains(&(payload[1] & 127));
     if !is_event {
         return None;
     }
@@ -50,7 +50,7 @@ pub fn packet(at: f64, payload: &[u8]) -> Option<DigitPacket> {
 /// The digits that began since then, in order.
 #[must_use]
 pub fn told(packets: &[DigitPacket], since: Moment) -> String {
-    let mut seen = Vec::new();
+    let mut seen = begun_before(packets, since);
     let mut digits = String::new();
     for packet in packets.iter().filter(|packet| packet.at >= since.0) {
         if !seen.contains(&packet.id) {
@@ -61,19 +61,25 @@ pub fn told(packets: &[DigitPacket], since: Moment) -> String {
     digits
 }
 
+/// The digits whose last packets may come after `since`, which are not of that time.
+fn begun_before(packets: &[DigitPacket], since: Moment) -> Vec<(u32, u32)> {
+    let before = packets.iter().filter(|packet| packet.at < since.0);
+    before.map(|packet| packet.id).collect()
+}
+
 /// When the digit that is the `count`-th since then had its end on the wire.
 #[must_use]
 pub fn end_of(packets: &[DigitPacket], count: usize, since: Moment) -> Option<Moment> {
-    let mut ended = Vec::new();
-    for packet in packets.iter().filter(|it| it.at >= since.0 && it.end) {
-        if !ended.contains(&packet.id) {
-            ended.push(packet.id);
+    let mut seen = begun_before(packets, since);
+    let mut ends = packets.iter().filter(|packet| {
+        let is_first = packet.at >= since.0 && packet.end && !seen.contains(&packet.id);
+        if is_first {
+            seen.push(packet.id);
         }
-        if ended.len() == count {
-            return Some(Moment(packet.at));
-        }
-    }
-    None
+        is_first
+    });
+    ends.nth(count.checked_sub(1)?)
+        .map(|packet| Moment(packet.at))
 }
 
 #[cfg(test)]
@@ -102,6 +108,8 @@ mod tests {
             .collect();
         assert_eq!(told(&read, Moment(0.0)), "*9");
         assert_eq!(told(&read, Moment(1.15)), "9");
+        assert_eq!(told(&read, Moment(1.05)), "9");
+        assert_eq!(end_of(&read, 1, Moment(1.105)), Some(Moment(1.3)));
         assert_eq!(end_of(&read, 1, Moment(0.0)), Some(Moment(1.1)));
         assert_eq!(end_of(&read, 2, Moment(0.0)), Some(Moment(1.3)));
         assert_eq!(end_of(&read, 3, Moment(0.0)), None);

@@ -83,12 +83,12 @@ impl Ear {
     pub fn start(ports: Ports) -> Result<Self> {
         let first = ports.phone_rtp(Phone::ALL[0]);
         let last = first + Ports::RTP_SPAN * Phone::ALL.len() as u16;
+        let [event, other_event] = digits::PAYLOAD_TYPES;
         let filter = format!(
             "udp and (dst portrange {first}-{last} or port {} or port {} \
-             or (src portrange {first}-{last} and udp[9] & 0x7f = {}))",
+             or (src portrange {first}-{last} and (udp[9] & 0x7f = {event} or udp[9] & 0x7f = {other_event})))",
             ports.internal(),
             ports.external(),
-            digits::PAYLOAD_TYPE
         );
         let mut child = Command::new("tcpdump")
             .args([

@@ -110,6 +110,7 @@ impl Lab {
         lab.switch.start()?;
         lab.register_all()?;
         lab.warm_up()?;
+        lab.wait_registrations_listed()?;
         if lab.has_controller {
             lab.controller.start()?;
             for (extension, devices) in EXTENSIONS {
@@ -216,6 +217,25 @@ impl Lab {
         self.hang_up(call)?;
         self.wait_state(call, &[CallState::Ended], Duration::from_secs(5))
             .map(drop)
+    }
+
+    /// The switch writes its list of registrations some time after it has answered them. Phones of a site have been there
+    /// for longer than that.
+    fn wait_registrations_listed(&mut self) -> Result<()> {
+        let wanted = Phone::ALL.into_iter().filter(|phone| phone.registers());
+        let wanted = format!("{} total.", wanted.count());
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.switch.api("show registrations count")?.trim() != wanted {
+            if Instant::now() > until {
+                bail!(
+                    "registrations are missing: {}",
+                    self.switch.api("show registrations")?
+                );
+            }
+            // A question to the switch, as below.
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     fn wait_no_channels(&mut self) -> Result<()> {

@@ -48,10 +48,12 @@ fn got(
 fn other_digits(stage: &mut Stage<'_>) -> Result<()> {
     for direction in Direction::BOTH {
         let talk = stage.talk(direction, Phone::P1001)?;
-        for digit in ["5", "0", "#", "9", "12"] {
+        for digits in ["5", "0", "#", "9", "12"] {
             let since = stage.site.now();
-            stage.site.send_digits(talk.near, digit, Digits::Rtp)?;
-            got(stage, Phone::Out1, since, digit, Duration::from_millis(300))
+            stage.site.send_digits(talk.near, digits, Digits::Rtp)?;
+            // The switch makes each digit a quarter of a second long, whatever the phone did.
+            let within = Duration::from_millis(if digits.len() == 1 { 150 } else { 700 });
+            got(stage, Phone::Out1, since, digits, within)
                 .with_context(|| format!("{direction:?}"))?;
         }
         let since = stage.site.now();
