@@ -87,8 +87,8 @@ pub struct CallView {
     pub heard: Vec<Heard>,
     /// Digits that have come from the other side.
     pub digits: Vec<DigitGot>,
-    /// How many digits this phone has sent.
-    pub digits_sent: usize,
+    /// When this phone has sent its digits.
+    pub digits_sent: Vec<Instant>,
     /// The far end's number on the display.
     pub display: String,
     /// The far end's name on the display.
@@ -409,6 +409,7 @@ impl Phone {
     }
 
     /// Dials digits in the call of this channel, `Config::digit_gap` between two of them, and waits until all are sent.
+    /// When the last one was.
     ///
     /// # Errors
     /// [`PhoneError::NoCall`], also when the call ends before they are; [`PhoneError::Stopped`].
@@ -417,33 +418,34 @@ impl Phone {
         channel: &str,
         digits: &str,
         how: Digits,
-    ) -> Result<(), PhoneError> {
+    ) -> Result<Instant, PhoneError> {
         let sent = |view: &PhoneView, channel: &str| {
             let mut calls = view.calls.iter();
             let call = calls.find(|call| call.channel == channel);
-            call.map(|call| call.digits_sent)
+            call.map(|call| call.digits_sent.clone())
         };
-        let before = sent(&self.view().await?, channel).unwrap_or(0);
-        let all = before + digits.chars().count();
+        let before = sent(&self.view().await?, channel).map_or(0, |list| list.len());
+        let count = digits.chars().count();
+        let began = Instant::now();
         let act = Act::Digits(channel.to_owned(), digits.to_owned(), how);
         self.act(act).await?;
+        // The last digit may end the call that it was sent in: the only one is sent by now.
+        if count < 2 {
+            return Ok(began);
+        }
         let (reply, answer) = oneshot::channel();
         let call = channel.to_owned();
-        // A digit may end the call that it was sent in: then it was sent all the same.
-        let one = all == before + 1;
-        if one {
-            return Ok(());
-        }
-        let done = move |view: &PhoneView| sent(view, &call).is_none_or(|count| count >= all);
+        let done = move |view: &PhoneView| {
+            sent(view, &call).is_none_or(|list| list.len() >= before + count)
+        };
         self.send(Input::WatchPhone(self.id, Box::new(done), reply))?;
         let view = answer.await.map_err(|_| PhoneError::Stopped)?;
-        match sent(&view, channel) {
-            Some(_) => Ok(()),
-            None => Err(PhoneError::NoCall {
-                label: self.label.clone(),
-                what: "dial digits in",
-            }),
-        }
+        let list = sent(&view, channel).unwrap_or_default();
+        let last = list.get(before + count - 1).copied();
+        last.ok_or_else(|| PhoneError::NoCall {
+            label: self.label.clone(),
+            what: "dial digits in",
+        })
     }
 
     /// Sends the other side of an answered call on to a number, and leaves (REFER).

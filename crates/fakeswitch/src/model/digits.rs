@@ -81,8 +81,8 @@ pub(crate) struct Keypad {
     changes: u64,
     /// What waits for somebody who reads the leg.
     unread: Vec<(char, Source)>,
-    /// How many digits the phone has sent.
-    pub(crate) sent: usize,
+    /// When the phone sent its digits.
+    pub(crate) sent: Vec<std::time::Instant>,
 }
 
 impl World {
@@ -105,7 +105,8 @@ impl World {
             return;
         };
         let binding = channel.keypad.binding.clone();
-        self.change(uuid, |channel| channel.keypad.sent += 1);
+        let now = std::time::Instant::now();
+        self.change(uuid, |channel| channel.keypad.sent.push(now));
         let Some(binding) = binding else {
             return self.queue_digits(uuid, &digit.to_string(), how.into());
         };

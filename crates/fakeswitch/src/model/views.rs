@@ -175,7 +175,7 @@ impl World {
             hears: self.hears(channel),
             heard: channel.heard.clone(),
             digits: channel.digits.clone(),
-            digits_sent: channel.keypad.sent,
+            digits_sent: channel.keypad.sent.clone(),
             display: channel.display.clone(),
             display_name: channel.display_name.clone(),
             on_hold: channel.phone_hold,
