@@ -5,6 +5,7 @@
 pub mod config;
 pub mod digits;
 pub mod ear;
+pub mod kills;
 pub mod lab;
 pub mod load;
 pub mod phones;

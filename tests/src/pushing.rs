@@ -42,7 +42,7 @@ impl Stage<'_> {
         let near = talk.near.phone;
         self.site
             .wait_hears(near, Sound::Beep, since, SOON)
-            .context("*9")?;
+            .with_context(|| format!("*9 by {how:?}"))?;
         if self.site.kind() == Kind::Real && how == Digits::Rtp {
             let heard = self.site.heard(near, since);
             let beep = heard

@@ -1,6 +1,6 @@
-//! `live [--list] [--bare] [--load [--seconds=N]] [filter...]`: plays the stories on a real FreeSWITCH with real SIP
+//! `live [--list] [--bare] [--load [--seconds=N]] [--kills[=N]] [filter...]`: plays the stories on a real FreeSWITCH with real SIP
 //! phones. `--bare` leaves the controller out and plays what needs none; `--load` plays no story but puts the switch
-//! under load by SIPp while calls are moved.
+//! under load by SIPp while calls are moved; `--kills` plays none either but kills the controller in each state of a push.
 //!
 //! Prints a line for each story, then what was measured, then how many passed. Ends with 0 when none failed, 1 when one
 //! did, and 3 when nothing could be played because there is no FreeSWITCH on this machine.
@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result};
 use callhop_tests::{
     live::{
+        kills,
         lab::{Lab, Needs},
         load, switch,
     },
@@ -81,6 +82,14 @@ fn run() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut ledger = Ledger::default();
+    if args.iter().any(|arg| arg.starts_with("--kills")) {
+        let tries = args
+            .iter()
+            .find_map(|arg| arg.strip_prefix("--kills=")?.parse().ok())
+            .unwrap_or(kills::TRIES);
+        kills::run(&mut lab, &mut ledger, tries)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for story in wanted {
         if story.controller && !lab.has_controller() {

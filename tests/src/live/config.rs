@@ -21,6 +21,9 @@ pub const PROFILES: usize = 3;
 /// Prefix of the number that runs a plain `intercept` of the channel whose UUID follows: what a pull is compared to.
 pub const NATIVE_INTERCEPT: &str = "99";
 
+/// The number whose dialplan plays a ringing tone for ever: where a far end waits when the switch moves a call alone.
+pub const NATIVE_HOLD: &str = "98";
+
 /// The extension that SIPp calls; its device 3001 is SIPp as well.
 pub const LOAD_EXTENSION: &str = "3000";
 
@@ -300,6 +303,11 @@ fn dialplan(ports: Ports) -> String {
         &[("answer", ""), ("conference", "lab@default")],
     );
     text += &extension("park", "^7300$", &[("answer", ""), ("park", "")]);
+    text += &extension(
+        "native_hold",
+        &format!("^{NATIVE_HOLD}$"),
+        &[("playback", "tone_stream://%(2000,4000,440,480);loops=-1")],
+    );
     let native = format!("^{NATIVE_INTERCEPT}([0-9a-f-]{{36}})$");
     text += &extension("native_intercept", &native, &[after, ("intercept", "$1")]);
     text += &extension(

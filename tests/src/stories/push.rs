@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use super::Story;
 use crate::{
     cast::Phone,
+    live::config::NATIVE_HOLD,
     report::Measure,
     site::{CallState, Digits, Kind, OnRing, Sound},
     stage::{Direction, SOON, Stage, Talk},
@@ -126,8 +127,7 @@ fn beside_native(stage: &mut Stage<'_>) -> Result<()> {
             stage.let_ring(&[Phone::P1002])?;
             let since = stage.site.now();
             stage.site.switch_api(&format!(
-                "uuid_dual_transfer {near} hangup:NORMAL_CLEARING:inline \
-                 playback:'tone_stream://%(2000,4000,440,480);loops=-1':inline"
+                "uuid_dual_transfer {near} hangup/inline {NATIVE_HOLD}/XML/default"
             ))?;
             stage
                 .site
