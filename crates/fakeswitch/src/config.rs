@@ -33,6 +33,9 @@ pub struct Config {
     pub codes_with_number: Vec<String>,
     /// Star codes that stand alone.
     pub codes_alone: Vec<String>,
+    /// How long a phone that answers at once takes to do so. A controller that prepares a leg while it rings needs some
+    /// of it.
+    pub answer_delay: Duration,
     /// Time between two digits that a phone sends.
     pub digit_gap: Duration,
     /// How long the switch waits for the rest of a code: `bind_digit_digit_timeout`, 1500 ms by default (facts page,
@@ -105,6 +108,7 @@ impl Default for Config {
             devices: Vec::new(),
             codes_with_number: strings(&["*33", "*49"]),
             codes_alone: strings(&["*50", "*51"]),
+            answer_delay: Duration::ZERO,
             digit_gap: Duration::from_millis(100),
             bind_digit_timeout: Duration::from_millis(1500),
             beat_wait: Duration::from_secs(1),

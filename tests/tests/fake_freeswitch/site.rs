@@ -12,8 +12,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use callhop_fakeswitch::{
-    Action, CallState as FakeState, CallView, Config, DialOptions, EndedCall, Extension,
-    FakeSwitch, Heard, Hears, Pattern, Phone as FakePhone, PhoneView, Registrations, RingMode,
+    Action, CallState as FakeState, CallView, Config, DialOptions, Digits as FakeDigits, EndedCall,
+    Extension, FakeSwitch, Heard, Hears, Pattern, Phone as FakePhone, PhoneView, Registrations,
+    RingMode,
 };
 use callhop_tests::{
     cast::{EXTENSIONS, Phone},
@@ -109,6 +110,8 @@ impl Fake {
         let config = Config {
             port: free_port()?,
             password: PASSWORD.to_owned(),
+            // As on a wire: the controller has seen the leg before it is answered.
+            answer_delay: Duration::from_millis(100),
             controller: Some(http.to_string()),
             dialplan: dialplan(),
             public: vec![public("6", "other.test"), public("", "lab.test")],
@@ -137,7 +140,7 @@ impl Fake {
             store_url: format!("sqlite://{}", database.display()),
             switches: vec![("lab".into(), switch.esl_addr().to_string(), PASSWORD.into())],
             http,
-            outside: None,
+            outside: Some("sofia/external/{number}@127.0.0.1:5090".to_owned()),
         })?;
         let mut fake = Self {
             controller,
@@ -358,12 +361,25 @@ impl Site for Fake {
         Ok(self.runtime.block_on(done)?)
     }
 
-    fn send_digits(&mut self, _call: Call, _digits: &str, _how: Digits) -> Result<Moment> {
-        bail!("phones of the fake switch have no digits yet")
+    fn send_digits(&mut self, call: Call, digits: &str, how: Digits) -> Result<Moment> {
+        let how = match how {
+            Digits::Rtp => FakeDigits::Rtp,
+            Digits::Info => FakeDigits::Info,
+        };
+        let sent = self.phones[&call.phone].send_digits(self.channel(call)?, digits, how);
+        let last = self.runtime.block_on(sent)?;
+        Ok(self.moment(last))
     }
 
-    fn digits_got(&mut self, _phone: Phone, _since: Moment) -> String {
-        String::new()
+    fn digits_got(&mut self, phone: Phone, since: Moment) -> String {
+        let Ok(view) = self.view(phone) else {
+            return String::new();
+        };
+        let over = view.ended.iter().flat_map(|call| &call.digits);
+        let all = over.chain(view.calls.iter().flat_map(|call| &call.digits));
+        all.filter(|it| self.moment(it.at) >= since)
+            .map(|it| it.digit)
+            .collect()
     }
 
     fn transfer(&mut self, call: Call, number: &str) -> Result<()> {

@@ -341,7 +341,11 @@ impl World {
                 RingMode::EarlyMedia => self.progress(leg, true),
                 RingMode::Silent => {}
                 RingMode::Reject(code) => self.hangup(leg, cause_of(code), By::Phone),
-                RingMode::Answer => self.answer_leg(leg),
+                RingMode::Answer if self.config.answer_delay.is_zero() => self.answer_leg(leg),
+                RingMode::Answer => {
+                    let wait = self.config.answer_delay;
+                    self.after(wait, Timer::Answer(leg.clone()));
+                }
             }
         }
     }

@@ -100,6 +100,8 @@ enum Timer {
     Connect(Uuid, u64),
     /// When a puller has heard ringback long enough.
     AnswerTimeout(Uuid, u64),
+    /// When a phone that answers at once does so.
+    Answer(Uuid),
     /// When a sound of an extension of a push is over.
     SoundOver(Uuid, u64),
     /// When a phone sends the next of these digits.

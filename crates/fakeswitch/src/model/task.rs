@@ -81,6 +81,11 @@ impl World {
                 Timer::ToneOver(uuid, generation) => self.tone_over(&uuid, generation),
                 Timer::Connect(uuid, generation) => self.connect_pulled(&uuid, generation),
                 Timer::AnswerTimeout(uuid, generation) => self.answer_timeout(&uuid, generation),
+                Timer::Answer(leg) => {
+                    if self.live(&leg).is_some_and(|leg| !leg.answered) {
+                        self.answer_leg(&leg);
+                    }
+                }
                 Timer::SoundOver(uuid, generation) => self.sound_over(&uuid, generation),
                 Timer::Digits(uuid, digits, how) => self.dial_digits(&uuid, &digits, how),
                 Timer::CodeBegun(uuid, changes) => self.code_not_ended(&uuid, changes),
