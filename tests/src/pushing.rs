@@ -3,7 +3,10 @@
 //! Owns the checks that every push has in common: the beep, the sounds, no dead air, no digit at the far end, and nobody
 //! left over.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -33,6 +36,22 @@ pub struct Push {
 const WAITING: [Sound; 3] = [Sound::Silence, Sound::Ringback, Sound::NoPackets];
 
 impl Stage<'_> {
+    /// Waits until the switch says that the code works in this call.
+    ///
+    /// # Errors
+    /// When it does not come to that.
+    pub fn armed(&mut self, call: Call) -> Result<()> {
+        let leg = self.site.channel_of(call)?;
+        let asked = format!("uuid_getvar {leg} callhop_armed");
+        let until = Instant::now() + SOON;
+        while self.site.switch_api(&asked)? != "true" {
+            ensure!(Instant::now() < until, "{} is not armed", call.phone);
+            // Nobody hears that a code would work.
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// `*9`: the pusher hears the beep, the far end does not hear the pusher any more.
     ///
     /// # Errors
@@ -212,19 +231,19 @@ impl Stage<'_> {
     /// # Errors
     /// When something is left.
     pub fn nothing_left(&mut self) -> Result<()> {
-        let until = std::time::Instant::now() + SOON;
+        let until = Instant::now() + SOON;
         loop {
             let left = self.site.switch_api("show channels count")?;
             if left.trim().starts_with("0 ") || self.site.kind() == Kind::Fake {
                 return Ok(());
             }
             ensure!(
-                std::time::Instant::now() < until,
+                Instant::now() < until,
                 "ghosts: {}",
                 self.site.switch_api("show channels")?
             );
             // The switch does not tell when a channel is gone without being subscribed to.
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
     }
 

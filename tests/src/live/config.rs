@@ -296,7 +296,16 @@ fn dialplan(ports: Ports) -> String {
         "^1700$",
         &[("answer", ""), ("callcenter", "sales@lab.test")],
     );
-    text += &extension("ivr", "^7000$", &[("answer", ""), ("playback", &voicemail)]);
+    text += &extension(
+        "ivr",
+        "^7000$",
+        &[
+            ("answer", ""),
+            // Else a star would end the sound and with it the call, with and without Callhop.
+            ("set", "playback_terminators=none"),
+            ("playback", &voicemail),
+        ],
+    );
     text += &extension(
         "conference",
         "^7200$",

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Story, push::NO_DIGITS};
+use super::Story;
 use crate::{
     cast::Phone,
     live::ear::told,
@@ -14,18 +14,18 @@ use crate::{
 
 /// The stories of this file.
 pub const STORIES: &[Story] = &[
-    Story::new("push_back/cancelled", cancelled).not_on_fake(NO_DIGITS),
+    Story::new("push_back/cancelled", cancelled),
     Story::new(
         "push_back/cancelled_as_it_is_answered",
         cancel_against_answer,
     )
     .not_on_fake("its instants are those of a wire"),
-    Story::new("push_back/busy_or_rejected", busy).not_on_fake(NO_DIGITS),
-    Story::new("push_back/no_answer", no_answer).not_on_fake(NO_DIGITS),
-    Story::new("push_back/wrong_numbers", wrong_numbers).not_on_fake(NO_DIGITS),
-    Story::new("push_back/unregistered", unregistered).not_on_fake(NO_DIGITS),
-    Story::new("push_back/no_digit_comes", no_digit).not_on_fake(NO_DIGITS),
-    Story::new("push_back/far_end_hangs_up", far_end_leaves).not_on_fake(NO_DIGITS),
+    Story::new("push_back/busy_or_rejected", busy),
+    Story::new("push_back/no_answer", no_answer),
+    Story::new("push_back/wrong_numbers", wrong_numbers),
+    Story::new("push_back/unregistered", unregistered),
+    Story::new("push_back/no_digit_comes", no_digit),
+    Story::new("push_back/far_end_hangs_up", far_end_leaves),
 ];
 
 const COLLEAGUES: [Phone; 2] = [Phone::P2001, Phone::P2002];

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Story, push::NO_DIGITS};
+use super::Story;
 use crate::{
     cast::Phone,
     site::{CallState, Digits, Moment, Sound},
@@ -13,12 +13,12 @@ use crate::{
 
 /// The stories of this file.
 pub const STORIES: &[Story] = &[
-    Story::new("push_digits/other_digits_reach_the_far_end", other_digits).not_on_fake(NO_DIGITS),
-    Story::new("push_digits/far_end_dials_the_code", far_end_dials).not_on_fake(NO_DIGITS),
-    Story::new("push_digits/no_far_end", no_far_end).not_on_fake(NO_DIGITS),
-    Story::new("push_digits/armed_after_a_pull", after_a_pull).not_on_fake(NO_DIGITS),
-    Story::new("push_digits/armed_in_the_middle_of_a_call", late).not_on_fake(NO_DIGITS),
-    Story::new("push_digits/far_end_is_a_colleague", internal).not_on_fake(NO_DIGITS),
+    Story::new("push_digits/other_digits_reach_the_far_end", other_digits),
+    Story::new("push_digits/far_end_dials_the_code", far_end_dials),
+    Story::new("push_digits/no_far_end", no_far_end),
+    Story::new("push_digits/armed_after_a_pull", after_a_pull),
+    Story::new("push_digits/armed_in_the_middle_of_a_call", late),
+    Story::new("push_digits/far_end_is_a_colleague", internal),
 ];
 
 /// Waits until the phone has got these digits, and no other ones.
@@ -151,17 +151,7 @@ fn late(stage: &mut Stage<'_>) -> Result<()> {
         let talk = stage.talk(direction, Phone::P1001)?;
         let since = stage.site.now();
         stage.site.controller().start()?;
-        // Armed once the switch was asked: the code is dialled until it is heard, which needs no word of it.
-        let leg = stage.site.channel_of(talk.near)?;
-        let until = Instant::now() + SOON;
-        while stage
-            .site
-            .switch_api(&format!("uuid_getvar {leg} callhop_armed"))?
-            != "true"
-        {
-            ensure!(Instant::now() < until, "{direction:?}: it is not armed");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        stage.armed(talk.near)?;
         stage.two_way(Phone::Out1, Phone::P1001)?;
         let far = stage.longest_hole(Phone::Out1, since);
         let near = stage.longest_hole(Phone::P1001, since);
@@ -181,6 +171,8 @@ fn late(stage: &mut Stage<'_>) -> Result<()> {
 fn internal(stage: &mut Stage<'_>) -> Result<()> {
     let talk = stage.outbound(Phone::P1001, "2001", Phone::P2001)?;
     stage.let_ring(&[Phone::P1003])?;
+    // A phone that answers at once is armed some time later.
+    stage.armed(talk.near)?;
     let talk = stage.pushed(talk, "1003", Phone::P1003, Digits::Rtp)?;
     let turned = Talk {
         far: talk.near,

@@ -14,7 +14,7 @@
 
 mod push;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use callhop_calls::core::{
@@ -100,6 +100,14 @@ pub struct World {
     pub reads_journal: bool,
     /// What is ordered for pushes and has not been carried out yet.
     pub wanted: VecDeque<Output>,
+    /// The jobs that ring targets: whose push, and the far leg.
+    pub jobs: Vec<(MoveId, ChannelId)>,
+    /// Far legs that the switch holds by itself since their bridge has ended.
+    pub held_by_itself: BTreeSet<ChannelId>,
+    /// Far legs that were to ring the pusher's devices.
+    recalled: BTreeSet<ChannelId>,
+    /// What must never be ordered, and was.
+    pub wrong: Vec<String>,
     made: u32,
 }
 
@@ -206,6 +214,10 @@ impl World {
             journal: Vec::new(),
             reads_journal: false,
             wanted: VecDeque::new(),
+            jobs: Vec::new(),
+            held_by_itself: BTreeSet::new(),
+            recalled: BTreeSet::new(),
+            wrong: Vec::new(),
             made: 0,
         };
         world.have("1000", &["1001", "1002", "1003"]);
@@ -269,6 +281,7 @@ impl World {
 
     fn take(&mut self, output: Output) {
         if push::is_order(&output) {
+            self.judge(&output);
             self.wanted.push_back(output.clone());
         }
         let word = match output {
@@ -527,7 +540,9 @@ impl World {
             if let Some(former) = former.and_then(|f| self.truth().legs.get_mut(&f)) {
                 former.peer = None;
             }
-            self.truth().legs.get_mut(id).unwrap().peer = Some(peer.clone());
+            let it = self.truth().legs.get_mut(id).unwrap();
+            it.peer = Some(peer.clone());
+            it.at = At::Call;
         }
         self.next_event(&one, Change::Bridged(two));
     }

@@ -4,7 +4,7 @@
 //! Orders wait in [`World::wanted`] until [`World::obeys`]: a story may let other things happen first. What a leg's own
 //! dialplan does next is done by [`World::walks`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use callhop_calls::core::{Core, Input, Output, PushWord};
@@ -161,6 +161,7 @@ impl World {
                     it.at = At::Push(order.far_leg.clone());
                     it.far = Some(order.far_leg.clone());
                     it.facts.arming = Arming::No;
+                    self.outlived(order.id, &order.far_leg);
                     self.unbridge(old, far);
                 } else {
                     self.tell(Input::NotSplit(self.switch.clone(), order.id));
@@ -170,11 +171,16 @@ impl World {
                 self.switch = order.switch.clone();
                 let far = order.far_leg.as_str();
                 if self.is_there(far) {
+                    self.outlived(order.id, &order.far_leg);
                     self.leaves_its_bridge(far);
                     let until = self.until(order.until);
                     self.at(far, At::Hold(until));
                     let it = self.truth().legs.get_mut(&order.far_leg).unwrap();
                     it.held_after_bridge = it.held_after_bridge.and(Some(until));
+                    self.jobs.push((order.id, order.far_leg.clone()));
+                } else {
+                    let (id, cause) = (order.id, "command_failed".to_owned());
+                    self.tell(Input::NotReached(self.switch.clone(), id, cause));
                 }
             }
             Output::GiveBack {
@@ -213,6 +219,17 @@ impl World {
         }
         self.switch = here;
         true
+    }
+
+    /// An order that is carried out when its push is over has the far leg held, and only the switch ends that. It is over
+    /// too when the far leg talks, which is still on its way to the controller.
+    fn outlived(&mut self, id: MoveId, far: &ChannelId) {
+        let open = self.core.switch(&self.switch).unwrap().open_moves();
+        let is_open = open.iter().any(|open| open.id == id);
+        let rings = self.rings.iter().any(|ring| ring.id == id);
+        if !is_open || rings && self.talks_truly_to(far.as_str()).is_some() {
+            self.held_by_itself.insert(far.clone());
+        }
     }
 
     /// Does the next step of the leg's own dialplan, if it is due. Whether it was.
@@ -257,6 +274,13 @@ impl World {
         }
     }
 
+    /// The old leg's dialplan gets no answer, and gives the call back.
+    pub fn goes_back(&mut self, name: &str) {
+        if let Some(At::Push(far)) = self.where_is(name) {
+            self.at(name, At::Back(far));
+        }
+    }
+
     /// Orders and dialplans, until there is nothing left to do without time passing.
     pub fn settles(&mut self) {
         loop {
@@ -277,8 +301,6 @@ impl World {
         for fork in self.forks_of(far) {
             self.hangs_up(&fork);
         }
-        self.at(name, At::Call);
-        self.at(far, At::Call);
         self.bridge(name, far);
     }
 
@@ -322,7 +344,10 @@ impl World {
 
     fn is_left(&mut self, peer: &str) {
         match self.truth().legs[&leg(peer)].held_after_bridge {
-            Some(until) => self.at(peer, At::Hold(until)),
+            Some(until) => {
+                self.held_by_itself.insert(leg(peer));
+                self.at(peer, At::Hold(until));
+            }
             None => self.ends(peer),
         }
     }
@@ -334,6 +359,39 @@ impl World {
 
     fn at(&mut self, name: &str, at: At) {
         self.truth().legs.get_mut(&leg(name)).unwrap().at = at;
+    }
+
+    /// Whether an order is one that the rules allow, by what the switch has reported.
+    pub(super) fn judge(&mut self, output: &Output) {
+        if let Output::Recall(_, far) = output {
+            self.recalled.insert(far.clone());
+        }
+        let Output::Release(switch, released) = output else {
+            return;
+        };
+        let tracker = self.core.switch(switch).unwrap().tracker();
+        let Some(known) = tracker.leg(released) else {
+            return;
+        };
+        // A leg that was a target may have pushed since.
+        let Some(push) = self.splits.iter().rfind(|push| push.old_leg == *released) else {
+            if known.made_by.is_none() || known.progress == Progress::Answered {
+                self.wrong.push(format!(
+                    "{released} is no target that rings, and is released"
+                ));
+            }
+            return;
+        };
+        let far = tracker.leg(&push.far_leg);
+        let talks_to = far.and_then(|far| far.peer());
+        let elsewhere = talks_to.is_some_and(|peer| peer != released);
+        let recalled = talks_to.is_none() && self.recalled.contains(&push.far_leg);
+        if !(far.is_none() || elsewhere || recalled) {
+            self.wrong.push(format!(
+                "{released} is released, and {} has nobody else",
+                push.far_leg
+            ));
+        }
     }
 
     // What becomes of the controller.
@@ -390,6 +448,46 @@ impl World {
     }
 
     // What can be seen.
+
+    /// The far leg of each push that there was.
+    pub fn far_legs(&self) -> BTreeSet<String> {
+        let pushed = self.splits.iter().map(|push| push.far_leg.to_string());
+        pushed.collect()
+    }
+
+    /// Whether the leg is a target's, or of one of a recall, and has not been answered.
+    pub fn is_rung(&self, name: &str) -> bool {
+        let legs = &self.switches[&self.switch].legs;
+        legs.get(&leg(name)).is_some_and(|it| {
+            it.facts.direction == Direction::Outbound && it.facts.progress < Progress::Answered
+        })
+    }
+
+    /// A leg that is rung is answered: nobody else is rung any more, and a recall has its bridge.
+    pub fn picks_up(&mut self, name: &str) {
+        let facts = self.switches[&self.switch].legs[&leg(name)].facts.clone();
+        self.answers(name);
+        if let Some(id) = facts.made_by {
+            self.job_ends(id);
+        } else if let Some(far) = facts.originator {
+            for fork in self.forks_of(far.as_str()) {
+                self.hangs_up(&fork);
+            }
+            self.bridge(far.as_str(), name);
+        }
+    }
+
+    /// The job that rings a push's target ends, and so does whoever has not been answered.
+    pub fn job_ends(&mut self, id: MoveId) {
+        self.jobs.retain(|(job, _)| *job != id);
+        let legs = self.switches[&self.switch].legs.iter();
+        let rung = legs.filter(|(_, it)| {
+            it.facts.made_by == Some(id) && it.facts.progress < Progress::Answered
+        });
+        for name in rung.map(|(name, _)| name.to_string()).collect::<Vec<_>>() {
+            self.hangs_up(&name);
+        }
+    }
 
     pub fn is_there(&self, name: &str) -> bool {
         self.switches[&self.switch].legs.contains_key(&leg(name))
