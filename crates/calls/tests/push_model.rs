@@ -134,13 +134,13 @@ impl Model {
             hasher.finish()
         };
         let mut events: Vec<_> = self.w.let_go().into_iter().enumerate().collect();
-        let again = events.iter().filter(|(at, _)| random(*at) % 4 == 0);
+        let again = events.iter().filter(|(at, _)| random(*at).is_multiple_of(4));
         let again: Vec<_> = again
             .map(|(at, event)| (at + 10_000, event.clone()))
             .collect();
         events.extend(again);
         // Every second time only doubled, not in another order.
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             events.sort_by_key(|(at, _)| random(*at));
         }
         for (_, event) in events {
