@@ -19,6 +19,8 @@ import time
 
 import pjsua2 as pj
 
+PJSIP_EBUSY = 171001  # pjsip/include/pjsip/sip_errno.h
+
 # ~Call() hangs up whatever call uses the same slot by then: no object that was a call may ever be collected.
 KEPT = []
 CALLS = {}
@@ -315,7 +317,12 @@ def start():
 
 def op_register(_command):
     """Registers anew, for instance after the switch was restarted and has forgotten everybody."""
-    ACCOUNT.setRegistration(True)
+    try:
+        ACCOUNT.setRegistration(True)
+    except pj.Error as error:
+        # A REGISTER is under way already, as when the switch comes up; its answer is told like any other.
+        if error.status != PJSIP_EBUSY:
+            raise
 
 
 def op_unregister(_command):
