@@ -114,6 +114,38 @@ fn rule_2_4_5_a_star_and_an_answer_at_the_same_moment() {
         },
         "split d1 far, push rings 2001, give back d1, settle far, release d1, moved 1001 to 2001",
     );
+    check_roles(
+        "the same, and that the old leg has found it taken and is gone is heard of before the bridge",
+        |w| {
+            w.pushes("d1", "2001#");
+            w.target("t=2001");
+            w.digits("d1", "*");
+            w.answers("t");
+            w.hold_back();
+            w.walks("t");
+            w.obeys();
+            w.walks("d1");
+            for event in w.let_go().into_iter().rev() {
+                w.event(event);
+            }
+            w.settles();
+            assert_eq!(w.bond("far"), "talks to t");
+        },
+        "split d1 far, push rings 2001, give back d1, settle far, moved 1001 to 2001",
+    );
+    check_roles(
+        "and when that target has hung up, the far end is recalled",
+        |w| {
+            w.pushes("d1", "2001#");
+            w.target("t=2001");
+            w.digits("d1", "*");
+            w.answers("t");
+            w.hangs_up("d1");
+            w.hangs_up("t");
+            w.settles();
+        },
+        "split d1 far, push rings 2001, give back d1, recall far",
+    );
 }
 
 #[test]

@@ -134,7 +134,9 @@ impl Model {
             hasher.finish()
         };
         let mut events: Vec<_> = self.w.let_go().into_iter().enumerate().collect();
-        let again = events.iter().filter(|(at, _)| random(*at).is_multiple_of(4));
+        let again = events
+            .iter()
+            .filter(|(at, _)| random(*at).is_multiple_of(4));
         let again: Vec<_> = again
             .map(|(at, event)| (at + 10_000, event.clone()))
             .collect();

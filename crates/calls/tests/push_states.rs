@@ -352,7 +352,7 @@ const AT_ONCE: &[Row] = &[
             "recall far, settle far, moved 1001 to  > over",
             ALONE_MOVED,
             ALONE_MOVED,
-            "recall far, settle far, moved 1001 to 2001 > over",
+            "settle far, moved 1001 to 2001 > over",
             ALONE_MOVED,
         ],
     ),

@@ -203,14 +203,16 @@ impl Commands {
         if !late {
             return self.set(leg, at_answer(code)).await;
         }
+        let code_is_known = vec![("callhop_push_code", Cow::Borrowed(code))];
+        self.set(leg, code_is_known).await?;
         let uuid = Uuid36::new(leg.as_str())?;
-        let (app, arg) = (Word::new("bind_digit_action")?, AppArg::new(binding(code))?);
-        self.link()?.execute(&uuid, app, arg).await?;
-        let known = vec![
-            ("callhop_push_code", Cow::Borrowed(code)),
-            (translate::ARMED, "true".into()),
-        ];
-        self.set(leg, known).await
+        // The leg runs them in this order when it gets to it, so it does not say that it listens before it does.
+        let armed = format!("{}=true", translate::ARMED);
+        for (app, arg) in [("bind_digit_action", binding(code)), ("set", armed)] {
+            let (app, arg) = (Word::new(app)?, AppArg::new(arg)?);
+            self.link()?.execute(&uuid, app, arg).await?;
+        }
+        Ok(())
     }
 
     /// Writes the routing snapshot of an extension, or removes it.

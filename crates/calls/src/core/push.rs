@@ -11,7 +11,7 @@
 //!                 (4) GivingBack <----------------------+---------------------------------'
 //!                      |    \
 //!                      |     `--bridge of old_leg and far_leg--> as before
-//!                      | old_leg gone
+//!                      | old_leg gone (and a target that was answered: as (3))
 //!                      v
 //!                 (5) Recalling --far_leg talks--> recalled        far_leg gone, in any state --> ended
 //! ```
@@ -404,10 +404,18 @@ impl Push {
         if !std::mem::replace(&mut self.old_is_there, false) {
             return Vec::new();
         }
-        match self.state {
-            State::Collecting { .. } | State::GivingBack { .. } => self.recall(now),
+        match (&self.state, self.answered.first().cloned()) {
+            // It has found the far end taken, most likely: the bridge of the two is about to be reported.
+            (State::GivingBack { .. }, Some(target)) => {
+                self.enter(State::Completing {
+                    target,
+                    until: now + BRIDGE_LIMIT,
+                });
+                vec![Step::Note]
+            }
+            (State::Collecting { .. } | State::GivingBack { .. }, _) => self.recall(now),
             // The push goes on without who pushed.
-            State::Ringing { .. } | State::Completing { .. } | State::Recalling { .. } => {
+            (State::Ringing { .. } | State::Completing { .. } | State::Recalling { .. }, _) => {
                 Vec::new()
             }
         }
