@@ -152,6 +152,11 @@ impl Event {
         Ok(Self::new(Frame::build(&all)?.headers().clone()))
     }
 
+    /// Its headers.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
     /// The same in memory of its own, see [`Headers::detach`].
     pub fn detach(&self) -> Self {
         Self::new(self.headers.detach())
@@ -201,6 +206,11 @@ impl Reply {
     /// A view on an answer's headers.
     pub fn new(headers: Headers) -> Self {
         Self { headers }
+    }
+
+    /// Its headers.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
     }
 
     /// `Response`.

@@ -312,24 +312,24 @@ impl FrameCodec {
     }
 
     fn greeting(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        // Long enough for any version, and short enough to notice a wrong port.
+        // Long enough for any version, and short enough to notice a wrong port. Not refused before its line is there, so that an
+        // error can show it.
         const LIMIT: usize = 80;
-        let refused = |line: &[u8]| FrameError::Greeting {
-            line: excerpt(line.trim_ascii_end()),
-        };
-        let Some(end) = memchr(b'\n', &src[..src.len().min(LIMIT)]) else {
-            let begins_well = src.iter().zip(PRODUCT).all(|(got, want)| got == want);
-            return if src.len() < LIMIT && begins_well {
+        let shown = src.len().min(LIMIT);
+        let end = match memchr(b'\n', &src[..shown]) {
+            Some(at) => at + 1,
+            None if shown < LIMIT => {
                 src.reserve(READ_AHEAD);
-                Ok(None)
-            } else {
-                Err(refused(&src[..src.len().min(PRODUCT.len())]))
-            };
+                return Ok(None);
+            }
+            None => LIMIT,
         };
-        let line = src.split_to(end + 1).freeze();
-        let text = line.strip_suffix(b"\r\n").unwrap_or_default();
-        if read_greeting(text).is_none() {
-            return Err(refused(&line[..line.len().min(PRODUCT.len())]));
+        let line = src.split_to(end).freeze();
+        let version = line.strip_suffix(b"\r\n").and_then(read_greeting);
+        if version.is_none() {
+            return Err(FrameError::Greeting {
+                line: excerpt(line.trim_ascii_end()),
+            });
         }
         self.state = State::Packet(Progress::default());
         Ok(Some(Frame {
