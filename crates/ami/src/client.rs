@@ -249,7 +249,7 @@ async fn log_in(
             challenge: Word::new(challenge).map_err(ConnectError::Challenge)?,
             events,
         },
-        _ if options.tls.is_some() || is_loopback(peer) || options.plain_secret => Action::Login {
+        _ if may_send_secret(peer, options) => Action::Login {
             user,
             secret,
             events,
@@ -270,8 +270,9 @@ async fn log_in(
     Ok(link)
 }
 
-fn is_loopback(peer: IpAddr) -> bool {
-    peer.to_canonical().is_loopback()
+/// The way to state 4.
+fn may_send_secret(peer: IpAddr, options: &Options) -> bool {
+    options.tls.is_some() || peer.to_canonical().is_loopback() || options.plain_secret
 }
 
 /// What Asterisk says if the user may not (`process_message`, main/manager.c).
@@ -285,4 +286,30 @@ fn is_harmless(kind: FrameKind) -> bool {
         kind,
         FrameKind::Event | FrameKind::Response | FrameKind::Other
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_secret_may_be_sent() {
+        fn check(peer: &str, plain_secret: bool, want: bool) {
+            let mut options = Options::new("t".parse().unwrap());
+            options.plain_secret = plain_secret;
+            let peer = peer.parse().unwrap();
+            assert_eq!(may_send_secret(peer, &options), want, "{peer}");
+        }
+        check("127.0.0.1", false, true);
+        check("127.9.9.9", false, true);
+        check("::1", false, true);
+        check("::ffff:127.0.0.1", false, true);
+        check("10.0.0.1", false, false);
+        check("::ffff:10.0.0.1", false, false);
+        check("2001:db8::1", false, false);
+        check("10.0.0.1", true, true);
+        let mut options = Options::new("t".parse().unwrap());
+        options.tls = Some(Tls::new("switch.test", None).unwrap());
+        assert!(may_send_secret("10.0.0.1".parse().unwrap(), &options));
+    }
 }
