@@ -62,7 +62,8 @@ pub enum Action {
     Ping,
     /// `Events`: which classes of events are sent from now on. Classes that the user may not read are left out silently.
     Events(EventMask),
-    /// `Filter`: of the events only these, in addition to what was asked before.
+    /// `Filter`: of the events only these, in addition to what was asked before. There is no way back. An event of another name that
+    /// quotes this one's first line comes, too.
     Filter {
         /// The event.
         event: Word,
@@ -105,6 +106,9 @@ pub enum Action {
     },
     /// `Redirect`: a channel goes on elsewhere; with `extra` two do so at once, which is the only way to take a bridge apart
     /// without a hangup.
+    ///
+    /// The answer is `Success` also if there is no such extension, and then **the channel is hung up** (22.10): ask for
+    /// [`Variable::DialplanExists`] before. A second one right behind the first is refused (`channel not up`).
     Redirect {
         /// The channel.
         channel: ChannelName,
@@ -130,7 +134,8 @@ pub enum Action {
         tone: bool,
     },
     /// `Originate`, always `Async`: a new call. The answer says that it was begun; `OriginateResponse`, and better `DialEnd` of
-    /// the channel with this id, says what became of it.
+    /// the channel with this id, says what became of it. `OriginateResponse` may come before that `DialEnd`, and is the only event
+    /// if no channel came to be (nobody registered, an id that is taken).
     Originate {
         /// Whom to ring.
         dial: DialTo,

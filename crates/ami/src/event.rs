@@ -73,11 +73,13 @@ impl Headers {
     }
 
     /// The value of a variable in a repeated header (`Variable` in a `Status` event, `ChanVariable` where manager.conf has
-    /// `channelvars`): each is `name=value`.
+    /// `channelvars`): each is `name=value`. Quirk (22.10): of a variable that isn't set `Status` says `(null)`, which counts as
+    /// not there.
     pub fn variable(&self, header: &str, name: &str) -> Option<Cow<'_, str>> {
         self.raw_iter()
             .filter(|(n, _)| n.eq_ignore_ascii_case(header.as_bytes()))
             .find_map(|(_, value)| value.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+            .filter(|value| value != b"(null)")
             .map(String::from_utf8_lossy)
     }
 

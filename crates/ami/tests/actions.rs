@@ -110,7 +110,7 @@ fn sessions() {
         Action::Filter {
             event: w("DTMFEnd"),
         },
-        &["Operation: Add", "Filter: Event: DTMFEnd"],
+        &["Operation: Add", "Filter: Event: DTMFEnd[^A-Za-z]"],
     );
     let secret = Action::Login {
         user: w("u"),

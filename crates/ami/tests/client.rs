@@ -636,7 +636,7 @@ async fn event_link(steps: Vec<Step>) -> Result<EventLink, ConnectError> {
             "Action: Filter",
             "ActionID: t-2",
             "Operation: Add",
-            "Filter: Event: Newchannel",
+            "Filter: Event: Newchannel[^A-Za-z]",
         ]),
     ]);
     script.extend(steps);

@@ -49,6 +49,18 @@ fn what_is_no_text_is_shown_as_such() {
 }
 
 #[test]
+fn repeated_headers_hold_variables() {
+    let headers =
+        Headers::new("Variable: A=x=y z\r\nVariable: B=(null)\r\nVariable: C=\r\nOther: D=1\r\n");
+    let read = |name| headers.variable("Variable", name);
+    assert_eq!(read("A").as_deref(), Some("x=y z"));
+    assert_eq!(read("B"), None);
+    assert_eq!(read("C").as_deref(), Some(""));
+    assert_eq!(read("D"), None);
+    assert_eq!(read(""), None);
+}
+
+#[test]
 fn parts_of_lists() {
     fn check(value: &str, want: Option<ListPart>) {
         let headers = Headers::new(format!("EventList: {value}\r\n"));

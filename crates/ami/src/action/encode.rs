@@ -87,7 +87,10 @@ impl Action {
             Self::Events(mask) => out.header("EventMask", &mask.text())?,
             Self::Filter { event } => {
                 out.header("Operation", "Add")?;
-                out.header("Filter", &format!("Event: {event}"))?;
+                // A regular expression that is looked for in the whole event. Without its end `Hangup` would let `HangupRequest`
+                // through. The newer `MatchCriteria` names one event exactly, but switches before 20.10 don't know it, and 22.10
+                // refuses it beside a `Filter`.
+                out.header("Filter", &format!("Event: {event}[^A-Za-z]"))?;
             }
             Self::Status { channel, variables } => {
                 out.header("Channel", channel.as_str())?;

@@ -318,7 +318,7 @@ impl Application {
     }
 }
 
-/// The lines of the console that may be asked for: they change nothing and show no secret.
+/// The lines of the console that may be asked for: they change nothing and show no password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConsoleCommand {
     /// `core show version`.
