@@ -104,7 +104,8 @@ pub enum ConnectError {
     /// The TLS handshake failed: a certificate that isn't trusted or is another's, or no TLS at all.
     #[error("no TLS connection")]
     Tls(#[source] io::Error),
-    /// Wrong user or secret, or an address that the user may not come from (`deny`, `permit`): Asterisk doesn't say which.
+    /// Wrong user or secret, or an address that the user may not come from (`deny`, `permit`): Asterisk doesn't say which. Also
+    /// `Login Already In Use`: the two links need `allowmultiplelogin`, which is the default.
     #[error("the switch refuses the login: {text}")]
     LoginRefused {
         /// What it said.

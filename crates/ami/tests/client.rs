@@ -487,6 +487,7 @@ async fn outcome_unknown() {
         let error = first.await.unwrap();
         assert_eq!(chain(&error), format!("outcome of Ping unknown: {want}"));
         assert!(!link.is_up());
+        assert_eq!(chain(&*link.ended().await), want);
         let error = link.run(&Action::Ping).await.unwrap_err();
         assert!(
             matches!(
@@ -540,6 +541,18 @@ async fn what_is_not_sent() {
         "{error:?}"
     );
     link.run(&Action::Ping).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_end_that_is_waited_for() {
+    let link = Arc::new(command_link(vec![ping(2), pong(2)]).await);
+    let end = {
+        let link = Arc::clone(&link);
+        tokio::spawn(async move { link.ended().await })
+    };
+    link.run(&Action::Ping).await.unwrap();
+    let end = end.await.unwrap();
+    assert_eq!(chain(&*end), "the switch closed the connection");
 }
 
 #[tokio::test]

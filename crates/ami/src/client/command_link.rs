@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::ToSocketAddrs;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -146,6 +146,8 @@ struct Shared {
     prefix: String,
     max_list: usize,
     table: Mutex<Table>,
+    /// As in the table, for who waits for it.
+    ended: watch::Sender<Option<Arc<LinkError>>>,
     late: AtomicU64,
     stray: AtomicU64,
 }
@@ -161,7 +163,8 @@ impl Shared {
         let error = Arc::new(error);
         let waiting = {
             let mut table = self.table();
-            table.down.get_or_insert_with(|| Arc::clone(&error));
+            let first = table.down.get_or_insert_with(|| Arc::clone(&error));
+            self.ended.send_replace(Some(Arc::clone(first)));
             std::mem::take(&mut table.waiting)
         };
         for waiting in waiting.into_values() {
@@ -317,6 +320,7 @@ impl CommandLink {
                 next: link.ids,
                 down: None,
             }),
+            ended: watch::Sender::new(None),
             late: AtomicU64::new(0),
             stray: AtomicU64::new(0),
         });
@@ -453,6 +457,20 @@ impl CommandLink {
     /// Whether the link is up, as far as is known.
     pub fn is_up(&self) -> bool {
         self.shared.table().down.is_none()
+    }
+
+    /// Comes back when the link is down, and says why.
+    pub async fn ended(&self) -> Arc<LinkError> {
+        let mut ended = self.shared.ended.subscribe();
+        loop {
+            if let Some(error) = &*ended.borrow_and_update() {
+                return Arc::clone(error);
+            }
+            if ended.changed().await.is_err() {
+                // The sender lives as long as we do.
+                return Arc::new(LinkError::Closed);
+            }
+        }
     }
 
     /// Packets that came for an action that nobody waits for any more.
