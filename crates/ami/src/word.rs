@@ -134,6 +134,9 @@ const CHANNEL: Rule = Rule {
 word! {
     /// The name of a channel, such as `PJSIP/1001-00000008` or `Local/100@common-00000001;1`: a technology, a slash, and at most
     /// 79 octets (AST_CHANNEL_NAME) of letters, digits and `/._-+*#@;:` in all.
+    ///
+    /// Asterisk would take a unique id here, too. It is kept out: after `Bridge` and a dual `Redirect` of two Local channels by their
+    /// ids one of them was gone in 8 of 9 runs, and by their names in none of 8 (22.10).
     ChannelName,
     |text| {
         CHANNEL.check_filled(text)?;
