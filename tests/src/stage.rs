@@ -10,7 +10,7 @@ use crate::{
     cast::Phone,
     live::ear::told,
     report::{Ledger, Measure},
-    site::{Call, CallReport, CallState, Dial, HandOver, Kind, Moment, OnRing, Site, Sound},
+    site::{Call, CallReport, CallState, Dial, HandOver, Moment, OnRing, Site, Sound},
 };
 
 /// How long anything may take that happens at once.
@@ -224,9 +224,10 @@ impl Stage<'_> {
 
     /// What stands for the step between two bridges: the fake has no packets that could be missing.
     fn step(&self) -> Sound {
-        match self.site.kind() {
-            Kind::Real => Sound::NoPackets,
-            Kind::Fake => Sound::Silence,
+        if self.site.kind().has_packets() {
+            Sound::NoPackets
+        } else {
+            Sound::Silence
         }
     }
 
@@ -244,7 +245,7 @@ impl Stage<'_> {
     ) -> Result<Talk> {
         let since = self.site.now();
         let (talk, hand_over) = self.moves(talk, new, number)?;
-        if self.site.kind() == Kind::Real {
+        if self.site.kind().has_packets() {
             let sent = self
                 .site
                 .invite_sent(new, number, since)

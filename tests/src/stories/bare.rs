@@ -7,9 +7,8 @@ use anyhow::{Context, Result, ensure};
 use super::Story;
 use crate::{
     cast::Phone,
-    live::config::NATIVE_INTERCEPT,
     report::Measure,
-    site::{CallState, Kind, OnRing, Sound},
+    site::{CallState, OnRing, Sound},
     stage::{Direction, SOON, Stage},
 };
 
@@ -89,20 +88,19 @@ fn native_intercept(stage: &mut Stage<'_>) -> Result<()> {
     for direction in Direction::BOTH {
         let mut talk = stage.talk(direction, Phone::P1001)?;
         for turn in 0..4 {
-            let uuid = stage.site.channel_of(talk.far)?;
+            let number = stage.site.native_pull(talk.far)?;
             let new = if turn % 2 == 0 {
                 Phone::P1002
             } else {
                 Phone::P1001
             };
-            let number = format!("{NATIVE_INTERCEPT}{uuid}");
             talk = stage
                 .measured_move(talk, new, &number, Measure::NativeGap, Measure::NativeTime)
                 .with_context(|| format!("{direction:?}, move {turn}"))?;
         }
         stage.over(talk)?;
     }
-    if stage.site.kind() == Kind::Real {
+    if stage.site.kind().has_packets() {
         let gap = stage
             .ledger
             .summary(Measure::NativeGap)
