@@ -25,6 +25,10 @@ pub struct Differences {
     /// The far end's gap on a pull (DESIGN section 5). FreeSWITCH's `intercept` costs tens of ms itself, so Callhop may
     /// cost 5 % more; Asterisk moves a channel between two bridges without losing a packet, so one packet is all.
     pub pull_gap: Reach,
+    /// The far end's RTP goes on in one stream, with one SSRC. Asterisk tells a change of the source by a new SSRC (RFC 3550
+    /// section 8.2; `ast_rtp_change_source` of res_rtp_asterisk.c), with its own `Bridge` as well, and a new stream has
+    /// its own sequence numbers.
+    pub one_stream: bool,
     /// From the star code to the new bridge (DESIGN section 5).
     pub pull_time: Reach,
     /// The far end's gap when a push is answered.
@@ -34,6 +38,7 @@ pub struct Differences {
 const FREESWITCH: Differences = Differences {
     native: ["intercept", "intercept", "originate, intercept", "bridge", "uuid_bridge"],
     pull_gap: Reach::Ratio(1.05),
+    one_stream: true,
     pull_time: Reach::Ratio(1.15),
     push_gap: Reach::Ratio(1.05),
 };
@@ -41,6 +46,7 @@ const FREESWITCH: Differences = Differences {
 const ASTERISK: Differences = Differences {
     native: ["Bridge()", "PickupChan()", "Originate, Bridge()", "Dial()", "action Bridge"],
     pull_gap: Reach::Most(20.5),
+    one_stream: false,
     // Bridge() of a channel whose name is known asks nobody; a pull has to ask the controller once.
     pull_time: Reach::Ratio(1.15),
     push_gap: Reach::Most(20.5),

@@ -394,11 +394,11 @@ pub trait Site {
     /// When the switch has no such call.
     fn native_pull(&mut self, far: Call) -> Result<String>;
 
-    /// What a phone dials to get the caller for whom this call rings, by the switch's own means.
+    /// What a phone dials to get the caller `far`, for whom `ringing` rings, by the switch's own means.
     ///
     /// # Errors
-    /// When the switch has no such call.
-    fn native_pickup(&mut self, ringing: Call) -> Result<String>;
+    /// When the switch has no such calls.
+    fn native_pickup(&mut self, far: Call, ringing: Call) -> Result<String>;
 
     /// Joins two calls by the switch's own command.
     ///

@@ -542,9 +542,9 @@ impl Site for Lab {
         self.switch.native_pull(&far)
     }
 
-    fn native_pickup(&mut self, ringing: Call) -> Result<String> {
-        let ringing = self.channel_of(ringing)?;
-        self.switch.native_pickup(&ringing)
+    fn native_pickup(&mut self, far: Call, ringing: Call) -> Result<String> {
+        let (far, ringing) = (self.channel_of(far)?, self.channel_of(ringing)?);
+        self.switch.native_pickup(&far, &ringing)
     }
 
     fn native_bridge(&mut self, one: Call, other: Call) -> Result<()> {

@@ -2,6 +2,10 @@
 
 use crate::cast::Part;
 
+/// The number whose dialplan answers and plays a ringing tone for ever: where who waits is put when the switch moves a
+/// call alone.
+pub const NATIVE_HOLD: &str = "98";
+
 /// The extension that SIPp calls; its device 3001 is SIPp as well.
 pub const LOAD_EXTENSION: &str = "3000";
 

@@ -82,11 +82,11 @@ pub trait Switch: fmt::Debug {
     /// When the switch does not answer.
     fn native_pull(&mut self, channel: &str) -> Result<String>;
 
-    /// What a phone dials to get the caller for whom this channel rings, by the switch's own means.
+    /// What a phone dials to get the caller `far`, for whom `ringing` rings, by the switch's own means.
     ///
     /// # Errors
     /// When the switch does not answer.
-    fn native_pickup(&mut self, channel: &str) -> Result<String>;
+    fn native_pickup(&mut self, far: &str, ringing: &str) -> Result<String>;
 
     /// Joins two channels that wait or talk, by a command.
     ///

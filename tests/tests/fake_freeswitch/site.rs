@@ -625,8 +625,8 @@ impl Site for Fake {
         Ok(format!("{NATIVE_INTERCEPT}{}", self.channel(far)?))
     }
 
-    fn native_pickup(&mut self, ringing: Call) -> Result<String> {
-        self.native_pull(ringing)
+    fn native_pickup(&mut self, far: Call, _ringing: Call) -> Result<String> {
+        self.native_pull(far)
     }
 
     fn native_bridge(&mut self, one: Call, other: Call) -> Result<()> {

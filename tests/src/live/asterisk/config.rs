@@ -15,7 +15,7 @@ use crate::{
     live::{
         ear::{IVR_HZ, MUSIC_HZ},
         ports::Ports,
-        site::{LOAD_DEVICE, LOAD_EXTENSION},
+        site::{LOAD_DEVICE, LOAD_EXTENSION, NATIVE_HOLD},
     },
 };
 
@@ -29,8 +29,6 @@ pub const NATIVE_PULL: &str = "99";
 pub const NATIVE_PICKUP: &str = "97";
 /// The global variable that names the channel for both.
 pub const NATIVE_FAR: &str = "LAB_FAR";
-/// The number whose dialplan plays a ringing tone for ever: where a far end waits when the switch moves a call alone.
-pub const NATIVE_HOLD: &str = "98";
 /// The number whose dialplan hangs up.
 pub const NATIVE_END: &str = "96";
 

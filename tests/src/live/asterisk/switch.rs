@@ -11,9 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    config::{
-        self, LAB_MANAGER, MANAGER, NATIVE_END, NATIVE_FAR, NATIVE_HOLD, NATIVE_PICKUP, NATIVE_PULL,
-    },
+    config::{self, LAB_MANAGER, MANAGER, NATIVE_END, NATIVE_FAR, NATIVE_PICKUP, NATIVE_PULL},
     install::Program,
     manager::Manager,
 };
@@ -22,6 +20,7 @@ use crate::{
     controller::Controller,
     live::{
         ports::{Ports, local},
+        site::NATIVE_HOLD,
         switch::Switch,
     },
     site::Kind,
@@ -241,8 +240,8 @@ impl Switch for Asterisk {
         Ok(NATIVE_PULL.to_owned())
     }
 
-    fn native_pickup(&mut self, channel: &str) -> Result<String> {
-        self.set_far(channel)?;
+    fn native_pickup(&mut self, _far: &str, ringing: &str) -> Result<String> {
+        self.set_far(ringing)?;
         Ok(NATIVE_PICKUP.to_owned())
     }
 

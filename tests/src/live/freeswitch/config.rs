@@ -14,7 +14,7 @@ use crate::{
     live::{
         ear::{IVR_HZ, MUSIC_HZ},
         ports::Ports,
-        site::{LOAD_DEVICE, LOAD_EXTENSION},
+        site::{LOAD_DEVICE, LOAD_EXTENSION, NATIVE_HOLD},
     },
 };
 
@@ -23,9 +23,6 @@ pub const PROFILES: usize = 3;
 
 /// Prefix of the number that runs a plain `intercept` of the channel whose UUID follows: what a pull is compared to.
 pub const NATIVE_INTERCEPT: &str = "99";
-
-/// The number whose dialplan plays a ringing tone for ever: where a far end waits when the switch moves a call alone.
-pub const NATIVE_HOLD: &str = "98";
 
 const MODULES: [&str; 17] = [
     "mod_logfile",
@@ -306,7 +303,10 @@ fn dialplan(ports: Ports) -> String {
     text += &extension(
         "native_hold",
         &format!("^{NATIVE_HOLD}$"),
-        &[("playback", "tone_stream://%(2000,4000,440,480);loops=-1")],
+        &[
+            ("answer", ""),
+            ("playback", "tone_stream://%(2000,4000,440,480);loops=-1"),
+        ],
     );
     let native = format!("^{NATIVE_INTERCEPT}([0-9a-f-]{{36}})$");
     text += &extension("native_intercept", &native, &[after, ("intercept", "$1")]);

@@ -12,12 +12,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::config::{self, NATIVE_HOLD, NATIVE_INTERCEPT};
+use super::config::{self, NATIVE_INTERCEPT};
 use crate::{
     cast::Phone,
     controller::Controller,
     live::{
         ports::{Ports, local},
+        site::NATIVE_HOLD,
         switch::Switch,
     },
     program::tied,
@@ -213,14 +214,21 @@ impl Switch for FreeSwitch {
     }
 
     fn channel_of(&mut self, sip_id: &str) -> Result<String> {
-        let listed: Value = serde_json::from_str(&self.api("show channels as json")?)?;
-        for row in listed["rows"].as_array().into_iter().flatten() {
-            let uuid = row["uuid"].as_str().unwrap_or_default();
-            if self.api(&format!("uuid_getvar {uuid} sip_call_id"))? == sip_id {
-                return Ok(uuid.to_owned());
+        let until = Instant::now() + Duration::from_secs(2);
+        loop {
+            let listed: Value = serde_json::from_str(&self.api("show channels as json")?)?;
+            for row in listed["rows"].as_array().into_iter().flatten() {
+                let uuid = row["uuid"].as_str().unwrap_or_default();
+                if self.api(&format!("uuid_getvar {uuid} sip_call_id"))? == sip_id {
+                    return Ok(uuid.to_owned());
+                }
             }
+            if Instant::now() > until {
+                bail!("no channel carries {sip_id}");
+            }
+            // The switch writes its list some time after a channel has come (switch_core_sqldb.c).
+            std::thread::sleep(Duration::from_millis(10));
         }
-        bail!("no channel carries {sip_id}")
     }
 
     fn is_armed(&mut self, channel: &str) -> Result<bool> {
@@ -231,8 +239,8 @@ impl Switch for FreeSwitch {
         Ok(format!("{NATIVE_INTERCEPT}{channel}"))
     }
 
-    fn native_pickup(&mut self, channel: &str) -> Result<String> {
-        self.native_pull(channel)
+    fn native_pickup(&mut self, far: &str, _ringing: &str) -> Result<String> {
+        self.native_pull(far)
     }
 
     fn native_bridge(&mut self, one: &str, other: &str) -> Result<()> {
