@@ -36,7 +36,13 @@ pub struct Differences {
 }
 
 const FREESWITCH: Differences = Differences {
-    native: ["intercept", "intercept", "originate, intercept", "bridge", "uuid_bridge"],
+    native: [
+        "intercept",
+        "intercept",
+        "originate, intercept",
+        "bridge",
+        "uuid_bridge",
+    ],
     pull_gap: Reach::Ratio(1.05),
     one_stream: true,
     pull_time: Reach::Ratio(1.15),
@@ -44,7 +50,13 @@ const FREESWITCH: Differences = Differences {
 };
 
 const ASTERISK: Differences = Differences {
-    native: ["Bridge()", "PickupChan()", "Originate, Bridge()", "Dial()", "action Bridge"],
+    native: [
+        "Bridge()",
+        "PickupChan()",
+        "Originate, Bridge()",
+        "Dial()",
+        "action Bridge",
+    ],
     pull_gap: Reach::Most(20.5),
     one_stream: false,
     // Bridge() of a channel whose name is known asks nobody; a pull has to ask the controller once.

@@ -498,20 +498,14 @@ impl Site for Lab {
             return Ok(());
         }
         self.swallow = if up { None } else { Some(Swallow::new()?) };
-        self.way.set(if up {
-            Passage::Open
-        } else {
-            Passage::Silent
-        });
+        self.way
+            .set(if up { Passage::Open } else { Passage::Silent });
         self.write_dialplan()
     }
 
     fn links(&mut self, up: bool) -> Result<()> {
-        self.way.set(if up {
-            Passage::Open
-        } else {
-            Passage::Closed
-        });
+        self.way
+            .set(if up { Passage::Open } else { Passage::Closed });
         Ok(())
     }
 

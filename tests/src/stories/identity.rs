@@ -18,7 +18,8 @@ pub const STORIES: &[Story] = &[
         same_number,
     ),
     Story::new("identity/forged_headers", forged_headers),
-    Story::new("identity/forged_realm", forged_realm).not_on(&[(Kind::Fake, "it checks no digest")]),
+    Story::new("identity/forged_realm", forged_realm)
+        .not_on(&[(Kind::Fake, "it checks no digest")]),
 ];
 
 fn two_domains_pull(stage: &mut Stage<'_>) -> Result<()> {

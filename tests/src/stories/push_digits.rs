@@ -65,7 +65,7 @@ fn far_end_dials(stage: &mut Stage<'_>) -> Result<()> {
         stage.site.send_digits(talk.far, "*92001#", Digits::Rtp)?;
         stage
             .got(Phone::P1001, since, "*92001#", Duration::from_secs(3))
-        .with_context(|| format!("{direction:?}"))?;
+            .with_context(|| format!("{direction:?}"))?;
         let heard = stage.site.heard(Phone::P1001, since);
         ensure!(
             heard.iter().all(|span| span.sound != Sound::Beep),

@@ -602,7 +602,8 @@ impl Site for Fake {
     }
 
     fn links(&mut self, up: bool) -> Result<()> {
-        self.way.set(if up { Passage::Open } else { Passage::Closed });
+        self.way
+            .set(if up { Passage::Open } else { Passage::Closed });
         Ok(())
     }
 
@@ -630,7 +631,11 @@ impl Site for Fake {
     }
 
     fn native_bridge(&mut self, one: Call, other: Call) -> Result<()> {
-        let asked = format!("uuid_bridge {} {}", self.channel(one)?, self.channel(other)?);
+        let asked = format!(
+            "uuid_bridge {} {}",
+            self.channel(one)?,
+            self.channel(other)?
+        );
         Ok(self.runtime.block_on(self.switch.api(&asked)).map(drop)?)
     }
 

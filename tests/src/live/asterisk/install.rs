@@ -54,7 +54,10 @@ impl Program {
             .map(|folder| folder.join("asterisk/modules"))
             .find(|folder| folder.is_dir())
             .with_context(|| format!("{} has no asterisk/modules", lib.display()))?;
-        let data = [base.join("share/asterisk"), base.join("../var/lib/asterisk")];
+        let data = [
+            base.join("share/asterisk"),
+            base.join("../var/lib/asterisk"),
+        ];
         let data = data
             .into_iter()
             .find(|folder| folder.is_dir())

@@ -197,8 +197,8 @@ impl Switch for Asterisk {
         let contacts = lines
             .iter()
             .filter_map(|line| line.trim().strip_prefix("Contact:"));
-        let registered = contacts
-            .filter(|it| it.contains("/sip:") && !it.trim_start().starts_with("outside"));
+        let registered =
+            contacts.filter(|it| it.contains("/sip:") && !it.trim_start().starts_with("outside"));
         Ok(registered.count())
     }
 
