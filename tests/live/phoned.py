@@ -121,6 +121,12 @@ class Call(pj.Call):
 
     def onCallTransferStatus(self, prm):
         emit(ev="transfer", call=self.key, code=prm.statusCode, final=bool(prm.finalNotify))
+        if prm.finalNotify and 200 <= prm.statusCode < 300:
+            # Who transfers ends the call when the transfer went well (RFC 5589 section 6.1). FreeSWITCH does it itself.
+            try:
+                self.hangup(pj.CallOpParam())
+            except pj.Error:
+                pass
 
     def read(self, message):
         """What a message of this call says beyond PJSIP's own states: Reason, and who the other side is."""

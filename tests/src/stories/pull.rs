@@ -5,7 +5,6 @@ use anyhow::{Context, Result, ensure};
 use super::Story;
 use crate::{
     cast::Phone,
-    live::config::NATIVE_INTERCEPT,
     report::Measure,
     site::{CallState, OnRing, Sound},
     stage::{Direction, SOON, Stage, Talk},
@@ -41,7 +40,7 @@ fn twenty_moves(stage: &mut Stage<'_>) -> Result<()> {
             let new = [Phone::P1002, Phone::P1001][turn % 2];
             let native = turn >= 20 && turn % 4 >= 2;
             let (number, gap, time) = if native {
-                let number = format!("{NATIVE_INTERCEPT}{}", stage.site.channel_of(talk.far)?);
+                let number = stage.site.native_pull(talk.far)?;
                 (number, Measure::NativeGap, Measure::NativeTime)
             } else {
                 ("*33".to_owned(), Measure::PullGap, Measure::PullTime)
