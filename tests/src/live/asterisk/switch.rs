@@ -176,11 +176,16 @@ impl Switch for Asterisk {
     }
 
     fn write_dialplan(&mut self, callhop: &Controller, questions: SocketAddr) -> Result<()> {
-        for (what, file) in [
-            ("asterisk", "callhop.conf"),
-            ("asterisk-features", "callhop_features.conf"),
+        for (words, file) in [
+            (
+                &["asterisk", "--domain", "lab.test"][..],
+                "callhop.conf",
+            ),
+            (&["asterisk-features"], "callhop_features.conf"),
         ] {
-            let text = callhop.cli(&["dialplan", "show", what])?.ok()?;
+            let text = callhop
+                .cli(&[&["dialplan", "show"], words].concat())?
+                .ok()?;
             let text = text.replace(&callhop.http().to_string(), &questions.to_string());
             fs::write(self.dir.join("etc").join(file), text)?;
         }
@@ -232,7 +237,7 @@ impl Switch for Asterisk {
 
     fn is_armed(&mut self, channel: &str) -> Result<bool> {
         let features = self.variable(channel, "DYNAMIC_FEATURES");
-        Ok(features.split('#').any(|name| name == "callhop_push"))
+        Ok(features.split('#').any(|name| name.starts_with("callhop_push")))
     }
 
     fn native_pull(&mut self, channel: &str) -> Result<String> {
