@@ -27,8 +27,16 @@ pub struct Differences {
     pub pull_gap: Reach,
     /// The far end's RTP goes on in one stream, with one SSRC. Asterisk tells a change of the source by a new SSRC (RFC 3550
     /// section 8.2; `ast_rtp_change_source` of res_rtp_asterisk.c), with its own `Bridge` as well, and a new stream has
-    /// its own sequence numbers.
+    /// its own sequence numbers. It does so where it passes RTP on unread (bridge_native_rtp.c), which an armed leg
+    /// prevents.
     pub one_stream: bool,
+    /// RTP timestamps step by the time that has passed. Asterisk gives the far end the timestamps of whoever speaks
+    /// (frames with timing information in res_rtp_asterisk.c): with its own `Bridge` they step by -640 as well.
+    pub one_clock: bool,
+    /// Whose password is asked for is what From says. Asterisk takes the endpoint from there
+    /// (res_pjsip_endpoint_identifier_user.c): whoever forges it fails at the password of the one that is named, and no
+    /// dialplan sees the call. FreeSWITCH takes the user of the digest.
+    pub from_is_the_account: bool,
     /// From the star code to the new bridge (DESIGN section 5).
     pub pull_time: Reach,
     /// The far end's gap when a push is answered.
@@ -45,6 +53,8 @@ const FREESWITCH: Differences = Differences {
     ],
     pull_gap: Reach::Ratio(1.05),
     one_stream: true,
+    one_clock: true,
+    from_is_the_account: false,
     pull_time: Reach::Ratio(1.15),
     push_gap: Reach::Ratio(1.05),
 };
@@ -59,6 +69,8 @@ const ASTERISK: Differences = Differences {
     ],
     pull_gap: Reach::Most(20.5),
     one_stream: false,
+    one_clock: false,
+    from_is_the_account: true,
     // Bridge() of a channel whose name is known asks nobody; a pull has to ask the controller once.
     pull_time: Reach::Ratio(1.15),
     push_gap: Reach::Most(20.5),

@@ -145,6 +145,7 @@ fn late(stage: &mut Stage<'_>) -> Result<()> {
 
 /// Both are known devices, and both are armed: each pushes the other one.
 fn internal(stage: &mut Stage<'_>) -> Result<()> {
+    stage.let_ring(&[Phone::P2002])?;
     let talk = stage.outbound(Phone::P1001, "2001", Phone::P2001)?;
     stage.let_ring(&[Phone::P1003])?;
     // A phone that answers at once is armed some time later.

@@ -177,10 +177,7 @@ impl Switch for Asterisk {
 
     fn write_dialplan(&mut self, callhop: &Controller, questions: SocketAddr) -> Result<()> {
         for (words, file) in [
-            (
-                &["asterisk", "--domain", "lab.test"][..],
-                "callhop.conf",
-            ),
+            (&["asterisk", "--domain", "lab.test"][..], "callhop.conf"),
             (&["asterisk-features"], "callhop_features.conf"),
         ] {
             let text = callhop
@@ -237,7 +234,9 @@ impl Switch for Asterisk {
 
     fn is_armed(&mut self, channel: &str) -> Result<bool> {
         let features = self.variable(channel, "DYNAMIC_FEATURES");
-        Ok(features.split('#').any(|name| name.starts_with("callhop_push")))
+        Ok(features
+            .split('#')
+            .any(|name| name.starts_with("callhop_push")))
     }
 
     fn native_pull(&mut self, channel: &str) -> Result<String> {
