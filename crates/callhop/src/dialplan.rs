@@ -100,9 +100,7 @@ pub fn asterisk(config: &Config, switch: &Asterisk, domain: &Domain) -> String {
             // A number may follow.
             codes.insert(format!("_{code}."));
         }
-        codes.insert(features.pull.clone());
-        codes.insert(features.route_here.clone());
-        codes.insert(features.route_reset.clone());
+        codes.extend(features.codes().map(|(_, code)| code.to_owned()));
     }
     let codes: Vec<String> = codes
         .iter()
