@@ -147,8 +147,6 @@ fn late(stage: &mut Stage<'_>) -> Result<()> {
 fn internal(stage: &mut Stage<'_>) -> Result<()> {
     let talk = stage.outbound(Phone::P1001, "2001", Phone::P2001)?;
     stage.let_ring(&[Phone::P1003])?;
-    // A phone that answers at once is armed some time later.
-    stage.armed(talk.near)?;
     let talk = stage.pushed(talk, "1003", Phone::P1003, Digits::Rtp)?;
     let turned = Talk {
         far: talk.near,
