@@ -115,8 +115,8 @@ pub fn asterisk(config: &Config, switch: &Asterisk, domain: &Domain) -> String {
     let text = between(ASTERISK, "codes", &codes);
     let lines = text.lines().map(|line| {
         let assigned = values.iter().find_map(|(name, value)| {
-            let (before, _) = line.split_once(&format!("Set({name}="))?;
-            Some(format!("{before}Set({name}={value})"))
+            let (before, _) = line.split_once(&format!(",Set({name}="))?;
+            Some(format!("{before},Set({name}={value})"))
         });
         assigned.unwrap_or_else(|| line.to_owned()) + "\n"
     });
