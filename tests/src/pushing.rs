@@ -42,19 +42,29 @@ impl Stage<'_> {
     /// When it does not come to that.
     pub fn armed(&mut self, call: Call) -> Result<()> {
         let until = Instant::now() + SOON;
-        while !self.site.is_armed(call)? {
-            ensure!(Instant::now() < until, "{} is not armed", call.phone);
+        loop {
+            // A call that has just begun may not be in the switch's list of channels yet.
+            let armed = self.site.is_armed(call);
+            if matches!(armed, Ok(true)) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < until,
+                "{} is not armed: {armed:?}",
+                call.phone
+            );
             // Nobody hears that a code would work.
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(())
     }
 
-    /// `*9`: the pusher hears the beep, the far end does not hear the pusher any more.
+    /// `*9`: the pusher hears the beep, the far end does not hear the pusher any more. A phone that answers at once is armed
+    /// some time later, and no finger is as fast as these phones.
     ///
     /// # Errors
     /// When no beep comes.
     pub fn push_begins(&mut self, talk: Talk, how: Digits) -> Result<Push> {
+        self.armed(talk.near)?;
         let since = self.site.send_digits(talk.near, "*9", how)?;
         let near = talk.near.phone;
         self.site

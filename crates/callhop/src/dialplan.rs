@@ -100,9 +100,7 @@ pub fn asterisk(config: &Config, switch: &Asterisk, domain: &Domain) -> String {
             // A number may follow.
             codes.insert(format!("_{code}."));
         }
-        codes.insert(features.pull.clone());
-        codes.insert(features.route_here.clone());
-        codes.insert(features.route_reset.clone());
+        codes.extend(features.codes().map(|(_, code)| code.to_owned()));
     }
     let codes: Vec<String> = codes
         .iter()
@@ -117,8 +115,8 @@ pub fn asterisk(config: &Config, switch: &Asterisk, domain: &Domain) -> String {
     let text = between(ASTERISK, "codes", &codes);
     let lines = text.lines().map(|line| {
         let assigned = values.iter().find_map(|(name, value)| {
-            let (before, _) = line.split_once(&format!("Set({name}="))?;
-            Some(format!("{before}Set({name}={value})"))
+            let (before, _) = line.split_once(&format!(",Set({name}="))?;
+            Some(format!("{before},Set({name}={value})"))
         });
         assigned.unwrap_or_else(|| line.to_owned()) + "\n"
     });

@@ -99,13 +99,10 @@ fn info(stage: &mut Stage<'_>) -> Result<()> {
     for direction in Direction::BOTH {
         let talk = stage.talk(direction, Phone::P1001)?;
         stage.let_ring(&COLLEAGUES)?;
-        // A phone that answers at once is armed some time later, and two digits by SIP INFO take none at all.
-        stage.armed(talk.near)?;
         let talk = stage.pushed(talk, "2001", Phone::P2001, Digits::Info)?;
         stage.over(talk)?;
         let talk = stage.talk(direction, Phone::P1001)?;
         stage.let_ring(&COLLEAGUES)?;
-        stage.armed(talk.near)?;
         let (push, _) = stage.push_rings(talk, "2001", Phone::P2001, Digits::Info)?;
         stage.cancelled(push)?;
         stage.over(talk)?;

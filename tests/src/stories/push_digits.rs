@@ -148,8 +148,6 @@ fn internal(stage: &mut Stage<'_>) -> Result<()> {
     stage.let_ring(&[Phone::P2002])?;
     let talk = stage.outbound(Phone::P1001, "2001", Phone::P2001)?;
     stage.let_ring(&[Phone::P1003])?;
-    // A phone that answers at once is armed some time later.
-    stage.armed(talk.near)?;
     let talk = stage.pushed(talk, "1003", Phone::P1003, Digits::Rtp)?;
     let turned = Talk {
         far: talk.near,

@@ -188,18 +188,6 @@ impl Commands {
         Ok(Some(read))
     }
 
-    /// What is shown of the far end, as far as it may be.
-    fn display(number: &str, name: &str) -> Result<[(&'static str, Value); 2], RunError> {
-        let value = |text: &str| -> Result<Value, RunError> {
-            let text = if is_displayable(text) { text } else { "" };
-            Ok(plain(text)?)
-        };
-        Ok([
-            ("CALLHOP_FAR_NUMBER", value(number)?),
-            ("CALLHOP_FAR_NAME", value(name)?),
-        ])
-    }
-
     fn dial(&self, answer: Option<&Answer>) -> Result<Value, RunError> {
         let text = answer.map_or_else(String::new, |answer| self.dial_string(answer));
         dial(text)
@@ -294,14 +282,7 @@ impl Questions for Commands {
     }
 
     async fn prepare_pull(&self, new_leg: &ChannelId, order: &PullOrder) {
-        let prepared = async {
-            let name = ChannelName::new(new_leg.as_str())?;
-            let display = Self::display(&order.party.number, &order.party.name)?;
-            self.set_all(&name, display).await
-        };
-        if let Err(error) = prepared.await {
-            warn!(leg = %new_leg, %error, "a leg could not be prepared");
-        }
+        // Who is shown to whom is seen to by the dialplan.
         let arm = ArmOrder {
             switch: order.switch.clone(),
             leg: new_leg.clone(),
@@ -409,8 +390,8 @@ impl PushOrders for Commands {
             ),
             ("CALLHOP_RINGBACK", sound(&order.ringback)?),
             ("CALLHOP_UNTIL", plain(&order.until.0.to_string())?),
-            ("CALLHOP_SHOWN_NAME", plain(&name)?),
             // Inherited by the legs that are dialled.
+            ("__CALLHOP_SHOWN_NAME", plain(&name)?),
             ("__CALLHOP_MOVE", plain(&order.id.to_string())?),
         ];
         self.set_all(&far_leg, variables).await?;
