@@ -73,8 +73,10 @@ own_realm = re.search(r'realm="([^"]+)"', challenge)[1]
 response = md5(":".join([
     md5(f"{args.user}:{args.realm}:{args.password}"), nonce, "00000001", "abc", "auth", md5(f"{method}:{uri}"),
 ]))
+# FreeSWITCH asks for a call as a proxy (407), Asterisk as the one who is called (401); RFC 3261 section 22.
+answer_in = "Proxy-Authorization" if challenge.startswith("SIP/2.0 407") else "Authorization"
 credentials = (
-    f'{"Authorization" if args.register else "Proxy-Authorization"}: Digest username="{args.user}", realm="{args.realm}", nonce="{nonce}", uri="{uri}", '
+    f'{answer_in}: Digest username="{args.user}", realm="{args.realm}", nonce="{nonce}", uri="{uri}", '
     f'response="{response}", cnonce="abc", nc=00000001, qop=auth, algorithm=MD5'
 )
 request(method, 2, [credentials, *args.header], body=body)

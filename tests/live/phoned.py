@@ -25,6 +25,7 @@ PJSIP_EBUSY = 171001  # pjsip/include/pjsip/sip_errno.h
 KEPT = []
 CALLS = {}
 TIMERS = []
+RECENT = []  # when this phone dialled
 
 
 def arguments():
@@ -121,6 +122,12 @@ class Call(pj.Call):
 
     def onCallTransferStatus(self, prm):
         emit(ev="transfer", call=self.key, code=prm.statusCode, final=bool(prm.finalNotify))
+        if prm.finalNotify and 200 <= prm.statusCode < 300:
+            # Who transfers ends the call when the transfer went well (RFC 5589 section 6.1). FreeSWITCH does it itself.
+            try:
+                self.hangup(pj.CallOpParam())
+            except pj.Error:
+                pass
 
     def read(self, message):
         """What a message of this call says beyond PJSIP's own states: Reason, and who the other side is."""
@@ -173,7 +180,16 @@ def chosen(command):
     return CALLS[key]
 
 
+def wait_for_sockets():
+    """PJSIP has room for 64 sockets, two a call, and gives those of a call that has ended back some time later
+    (ioqueue_select.c); a phone that dials faster than any finger could would end with a failed assertion."""
+    while len(RECENT) >= 16 and RECENT[-16] > time.monotonic() - 1.5:
+        EP.libHandleEvents(5)
+    RECENT.append(time.monotonic())
+
+
 def op_dial(command):
+    wait_for_sockets()
     call = Call(ACCOUNT)
     prm = pj.CallOpParam(True)
     for name, value in command.get("headers", {}).items():

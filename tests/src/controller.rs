@@ -19,8 +19,10 @@ use crate::program::tied;
 /// How long the program may take to be ready, and to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Settings of a push: short times, so that stories may wait for their end, and an IVR as the fallback.
-const PUSH: &str = "\n[push]\nring_timeout_s = 5\ndigit_timeout_s = 4\nfallback = \"7000\"\n";
+/// Settings of a push: short times, so that stories may wait for their end, an IVR as the fallback, and some numbers
+/// outside that may be pushed to.
+const PUSH: &str = "\n[push]\nring_timeout_s = 5\ndigit_timeout_s = 4\nfallback = \"7000\"\n\
+    allow = [\"0[0-9]{4,14}\"]\n";
 
 /// What a controller is started with.
 #[derive(Debug, Clone)]
@@ -31,12 +33,10 @@ pub struct Setup {
     pub dir: PathBuf,
     /// What its configuration says about the database.
     pub store_url: String,
-    /// The event sockets: name, `host:port`, password.
-    pub switches: Vec<(String, String, String)>,
+    /// What its configuration says about its switch: one table.
+    pub switch: String,
     /// Where it listens.
     pub http: SocketAddr,
-    /// How the switches dial numbers outside, with `{number}`; without it no such number may be pushed to.
-    pub outside: Option<String>,
 }
 
 /// What a command of its command line said.
@@ -87,18 +87,9 @@ impl Controller {
             "[store]\nurl = {:?}\n\n[http]\nlisten = \"{}\"\n",
             setup.store_url, setup.http
         );
-        for (name, address, password) in &setup.switches {
-            text += &format!(
-                "\n[[freeswitch]]\nname = {name:?}\naddress = {address:?}\npassword = {password:?}\n"
-            );
-            if let Some(outside) = &setup.outside {
-                text += &format!("outside = {outside:?}\n");
-            }
-        }
+        text += "\n";
+        text += &setup.switch;
         text += PUSH;
-        if setup.outside.is_some() {
-            text += "allow = [\"0[0-9]{4,14}\"]\n";
-        }
         text += "\n[domains.\"lab.test\"]\n\n[domains.\"other.test\"]\n";
         let config = setup.dir.join("callhop.toml");
         fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;

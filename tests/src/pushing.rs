@@ -14,7 +14,7 @@ use crate::{
     cast::Phone,
     live::ear::told,
     report::Measure,
-    site::{Call, CallState, Digits, Kind, Moment, Sound},
+    site::{Call, CallState, Digits, Moment, Sound},
     stage::{SOON, Stage, Talk},
 };
 
@@ -41,28 +41,36 @@ impl Stage<'_> {
     /// # Errors
     /// When it does not come to that.
     pub fn armed(&mut self, call: Call) -> Result<()> {
-        let leg = self.site.channel_of(call)?;
-        let asked = format!("uuid_getvar {leg} callhop_armed");
         let until = Instant::now() + SOON;
-        while self.site.switch_api(&asked)? != "true" {
-            ensure!(Instant::now() < until, "{} is not armed", call.phone);
+        loop {
+            // A call that has just begun may not be in the switch's list of channels yet.
+            let armed = self.site.is_armed(call);
+            if matches!(armed, Ok(true)) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < until,
+                "{} is not armed: {armed:?}",
+                call.phone
+            );
             // Nobody hears that a code would work.
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(())
     }
 
-    /// `*9`: the pusher hears the beep, the far end does not hear the pusher any more.
+    /// `*9`: the pusher hears the beep, the far end does not hear the pusher any more. A phone that answers at once is armed
+    /// some time later, and no finger is as fast as these phones.
     ///
     /// # Errors
     /// When no beep comes.
     pub fn push_begins(&mut self, talk: Talk, how: Digits) -> Result<Push> {
+        self.armed(talk.near)?;
         let since = self.site.send_digits(talk.near, "*9", how)?;
         let near = talk.near.phone;
         self.site
             .wait_hears(near, Sound::Beep, since, SOON)
             .with_context(|| format!("*9 by {how:?}"))?;
-        if self.site.kind() == Kind::Real && how == Digits::Rtp {
+        if self.site.kind().has_packets() && how == Digits::Rtp {
             let heard = self.site.heard(near, since);
             let beep = heard
                 .iter()
@@ -128,7 +136,7 @@ impl Stage<'_> {
             push,
             &[Sound::Voice(push.talk.near.phone), Sound::Voice(new)],
         )?;
-        if self.site.kind() == Kind::Real {
+        if self.site.kind().has_packets() {
             let both = self
                 .first(far, Sound::Voice(new), answered)?
                 .max(self.first(new, Sound::Voice(far), answered)?);
@@ -170,7 +178,7 @@ impl Stage<'_> {
             told(&heard, push.since)
         );
         self.waited_well(push, &[Sound::Voice(near.phone)])?;
-        if self.site.kind() == Kind::Real && !refused {
+        if self.site.kind().has_packets() && !refused {
             let both = self
                 .first(far.phone, Sound::Voice(near.phone), decision)?
                 .max(self.first(near.phone, Sound::Voice(far.phone), decision)?);
@@ -199,7 +207,7 @@ impl Stage<'_> {
         self.only_heard(far, push.since, &allowed)?;
         let digits = self.site.digits_got(far, push.since);
         ensure!(digits.is_empty(), "the far end got the digits {digits:?}");
-        if self.site.kind() == Kind::Real {
+        if self.site.kind().has_packets() {
             // The pusher's phone sends no sound while it sends a digit, and neither does the far end's line then: that
             // hole is the phone's own, and over with the code.
             let hole = self.longest_hole(far, push.since);
@@ -233,15 +241,11 @@ impl Stage<'_> {
     pub fn nothing_left(&mut self) -> Result<()> {
         let until = Instant::now() + SOON;
         loop {
-            let left = self.site.switch_api("show channels count")?;
-            if left.trim().starts_with("0 ") || self.site.kind() == Kind::Fake {
+            let left = self.site.channels()?;
+            if left.is_empty() {
                 return Ok(());
             }
-            ensure!(
-                Instant::now() < until,
-                "ghosts: {}",
-                self.site.switch_api("show channels")?
-            );
+            ensure!(Instant::now() < until, "ghosts: {}", left.join("; "));
             // The switch does not tell when a channel is gone without being subscribed to.
             thread::sleep(Duration::from_millis(20));
         }

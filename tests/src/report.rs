@@ -2,24 +2,32 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
+use crate::{differences::Reach, site::Kind};
+
 /// A time that stories take down, always in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Measure {
     /// The far end's last packet of the old voice to its first of the new one, on a pull.
     PullGap,
-    /// The same on the switch's own `intercept` of a known UUID.
+    /// The same by the switch's own nearest feature, to a channel that is known.
     NativeGap,
+    /// The same by the switch's own command that joins two channels.
+    CommandGap,
     /// INVITE of the star code to the far end's first packet of the new voice.
     PullTime,
-    /// INVITE of the plain intercept to the same.
+    /// INVITE of the number of the switch's own feature to the same.
     NativeTime,
+    /// INVITE of the star code to the caller's first packet of the new voice, when a ringing call is pulled.
+    RingingTime,
+    /// The same by the switch's own feature, to a channel that is known.
+    NativeRingingTime,
     /// INVITE of an inbound call to the INVITE of the first phone, by way of Callhop.
     Hunt,
-    /// The same by a static `bridge` to the same phones.
+    /// The same by a static line of the dialplan to the same phones.
     Static,
     /// Push: the last packet of the ringing tone to the far end's first one of the target.
     PushGap,
-    /// The same when the switch does it alone: an `originate` with `intercept` of the far end, which hears a tone.
+    /// The same when the switch does it alone: it calls a phone, whose leg takes the far end, which hears a tone.
     NativePushGap,
     /// Push: the end of the code's last digit to the beep.
     Beep,
@@ -39,22 +47,55 @@ impl Measure {
         ("push: cancel to both", Self::GivenBack, 150.0),
         ("push: longest hole", Self::Hole, 150.0),
     ];
-    const PAIRS: [(&'static str, Self, Self, f64); 4] = [
-        ("gap at the far end", Self::PullGap, Self::NativeGap, 1.05),
-        (
-            "star code to bridge",
-            Self::PullTime,
-            Self::NativeTime,
-            1.15,
-        ),
-        (
-            "push: gap at the answer",
-            Self::PushGap,
-            Self::NativePushGap,
-            1.05,
-        ),
-        ("inbound call to ringing", Self::Hunt, Self::Static, 0.0),
-    ];
+    /// Ours and the switch's own: a name, which of [`crate::differences::Differences::native`] it is, and what is to be
+    /// reached.
+    fn pairs(kind: Kind) -> [(&'static str, Self, Self, usize, Reach); 6] {
+        let differs = kind.differs();
+        [
+            (
+                "gap at the far end",
+                Self::PullGap,
+                Self::NativeGap,
+                0,
+                differs.pull_gap,
+            ),
+            (
+                "gap, joined by a command",
+                Self::PullGap,
+                Self::CommandGap,
+                4,
+                differs.pull_gap,
+            ),
+            (
+                "star code to bridge",
+                Self::PullTime,
+                Self::NativeTime,
+                0,
+                differs.pull_time,
+            ),
+            (
+                "ringing: code to bridge",
+                Self::RingingTime,
+                Self::NativeRingingTime,
+                1,
+                differs.pull_time,
+            ),
+            (
+                "push: gap at the answer",
+                Self::PushGap,
+                Self::NativePushGap,
+                2,
+                differs.push_gap,
+            ),
+            (
+                "inbound call to ringing",
+                Self::Hunt,
+                Self::Static,
+                3,
+                Reach::Added(2.0),
+            ),
+        ]
+    }
 }
 
 /// All that was measured in a run.
@@ -90,13 +131,14 @@ impl Ledger {
         })
     }
 
-    /// The table that ends a run: ours beside the switch's own, with the ratio or the difference of the medians.
+    /// The table that ends a run: ours beside the switch's own, and what is to be reached.
     #[must_use]
-    pub fn table(&self) -> String {
+    pub fn table(&self, kind: Kind) -> String {
         let mut text = String::new();
-        for (name, ours, native, reach) in Measure::PAIRS {
+        for (name, ours, native, which, reach) in Measure::pairs(kind) {
             let pair = (self.summary(ours), self.summary(native));
-            let rows = [("Callhop", pair.0), ("the switch alone", pair.1)];
+            let native = format!("{kind} alone: {}", kind.differs().native[which]);
+            let rows = [("Callhop", pair.0), (&native, pair.1)];
             let rows: Vec<_> = rows
                 .into_iter()
                 .filter_map(|(who, row)| Some((who, row?)))
@@ -106,7 +148,7 @@ impl Ledger {
             }
             let _ = writeln!(
                 text,
-                "{:<26} {:>5} {:>7} {:>7} {:>7} {:>7}",
+                "{:<38} {:>5} {:>7} {:>7} {:>7} {:>7}",
                 format!("{name}, ms"),
                 "n",
                 "median",
@@ -117,26 +159,28 @@ impl Ledger {
             for (who, it) in rows {
                 let _ = writeln!(
                     text,
-                    "  {who:<24} {:>5} {:>7.1} {:>7.1} {:>7.1} {:>7.1}",
+                    "  {who:<36} {:>5} {:>7.1} {:>7.1} {:>7.1} {:>7.1}",
                     it.count, it.median, it.min, it.max, it.p99
                 );
             }
             let (Some(ours), Some(native)) = pair else {
                 continue;
             };
-            if reach > 0.0 {
-                let _ = writeln!(
+            let ratio = ours.median / native.median;
+            let added = ours.median - native.median;
+            let _ = match reach {
+                Reach::Ratio(most) => {
+                    writeln!(text, "  ratio of the medians {ratio:.3} (to reach: {most})")
+                }
+                Reach::Most(most) => writeln!(
                     text,
-                    "  ratio of the medians {:.3} (to reach: {reach})",
-                    ours.median / native.median
-                );
-            } else {
-                let _ = writeln!(
-                    text,
-                    "  added, median {:.1} (to reach: 2)",
-                    ours.median - native.median
-                );
-            }
+                    "  ratio of the medians {ratio:.3}, median {:.1} (to reach: {most})",
+                    ours.median
+                ),
+                Reach::Added(most) => {
+                    writeln!(text, "  added, median {added:.1} (to reach: {most})")
+                }
+            };
         }
         for (name, measure, reach) in Measure::ALONE {
             let Some(it) = self.summary(measure) else {
@@ -149,7 +193,7 @@ impl Ledger {
             };
             let _ = writeln!(
                 text,
-                "{:<26} {:>5} {:>7.1} {:>7.1} {:>7.1} {:>7.1}{reach}",
+                "{:<38} {:>5} {:>7.1} {:>7.1} {:>7.1} {:>7.1}{reach}",
                 format!("{name}, ms"),
                 it.count,
                 it.median,

@@ -1,7 +1,7 @@
 //! Where a story is played: the one trait that the real lab and the fake one implement.
 //!
-//! Owns the words in which a story speaks to phones, switch and controller. Refuses anything that only one of the two
-//! could do; where an answer must differ, [`Site::kind`] tells, and the story says why.
+//! Owns the words in which a story speaks to phones, switch and controller. Refuses anything that only one switch could
+//! do; where an answer must differ, [`crate::differences`] says how and why.
 
 use std::{fmt, time::Duration};
 
@@ -12,10 +12,30 @@ use crate::{cast::Phone, controller::Controller};
 /// Which lab this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A FreeSWITCH process and SIP phones; times and packets mean something.
-    Real,
-    /// The fake switch: what it lets a phone hear follows from its bridges, and it has no packets.
+    /// The fake FreeSWITCH: what it lets a phone hear follows from its bridges, and it has no packets.
     Fake,
+    /// A FreeSWITCH process and SIP phones.
+    FreeSwitch,
+    /// An Asterisk process and SIP phones.
+    Asterisk,
+}
+
+impl Kind {
+    /// Times and packets mean something.
+    #[must_use]
+    pub const fn has_packets(self) -> bool {
+        !matches!(self, Self::Fake)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fake => "the fake FreeSWITCH",
+            Self::FreeSwitch => "FreeSWITCH",
+            Self::Asterisk => "Asterisk",
+        })
+    }
 }
 
 /// A moment on the site's own clock, in seconds; the ear's packets are stamped with the same one.
@@ -332,11 +352,17 @@ pub trait Site {
     /// When that fails.
     fn database(&mut self, up: bool) -> Result<()>;
 
-    /// Cuts the way between switch and controller, or mends it.
+    /// Breaks the network between switch and controller, or mends it: nobody is told, and nothing arrives.
     ///
     /// # Errors
     /// When that fails.
     fn network(&mut self, up: bool) -> Result<()>;
+
+    /// Closes the controller's connections to the switch and refuses new ones, or lets it connect again.
+    ///
+    /// # Errors
+    /// When that fails.
+    fn links(&mut self, up: bool) -> Result<()>;
 
     /// Ends the switch as a crash would, or starts it again; phones register anew then.
     ///
@@ -344,15 +370,51 @@ pub trait Site {
     /// When it does not come back.
     fn switch(&mut self, up: bool) -> Result<()>;
 
-    /// Asks the switch on its command line; the answer without its last line feed.
+    /// Throws away what the switch, which is down, would know of Callhop when it comes back.
+    ///
+    /// # Errors
+    /// When that fails.
+    fn switch_forgets(&mut self) -> Result<()>;
+
+    /// The code of a push works in this call, says the switch.
+    ///
+    /// # Errors
+    /// When the switch does not answer, or has no such call.
+    fn is_armed(&mut self, call: Call) -> Result<bool>;
+
+    /// The channels that the switch has, in its own words.
     ///
     /// # Errors
     /// When the switch does not answer.
-    fn switch_api(&mut self, command: &str) -> Result<String>;
+    fn channels(&mut self) -> Result<Vec<String>>;
 
-    /// The switch's channel that carries this call.
+    /// What a phone dials to get this far end by the switch's own means, who it is being known.
     ///
     /// # Errors
-    /// When there is none.
-    fn channel_of(&mut self, call: Call) -> Result<String>;
+    /// When the switch has no such call.
+    fn native_pull(&mut self, far: Call) -> Result<String>;
+
+    /// What a phone dials to get the caller `far`, for whom `ringing` rings, by the switch's own means.
+    ///
+    /// # Errors
+    /// When the switch has no such calls.
+    fn native_pickup(&mut self, far: Call, ringing: Call) -> Result<String>;
+
+    /// Joins two calls by the switch's own command.
+    ///
+    /// # Errors
+    /// When the switch has no such calls.
+    fn native_bridge(&mut self, one: Call, other: Call) -> Result<()>;
+
+    /// Lets the far end hear a ringing tone and the other one go, by the switch's own means.
+    ///
+    /// # Errors
+    /// When the switch has no such calls.
+    fn native_split(&mut self, near: Call, far: Call) -> Result<()>;
+
+    /// Rings 1002@lab.test; whoever answers there takes the far end, by the switch's own means.
+    ///
+    /// # Errors
+    /// When the switch has no such call.
+    fn native_ring(&mut self, far: Call) -> Result<()>;
 }

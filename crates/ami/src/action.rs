@@ -14,8 +14,8 @@ mod part;
 
 pub use encode::EncodeError;
 pub use part::{
-    Application, Cause, ConsoleCommand, DeviceState, DialTo, EventMask, Goto, MuteDirection,
-    Privilege, Then, Value, Variable,
+    Application, Cause, ConsoleCommand, DeviceState, DialTo, EventFilter, EventMask, Goto,
+    MuteDirection, Privilege, Then, Value, Variable,
 };
 
 use crate::secret::Secret;
@@ -62,24 +62,21 @@ pub enum Action {
     Ping,
     /// `Events`: which classes of events are sent from now on. Classes that the user may not read are left out silently.
     Events(EventMask),
-    /// `Filter`: of the events only these, in addition to what was asked before. There is no way back. An event of another name that
-    /// quotes this one's first line comes, too.
-    Filter {
-        /// The event.
-        event: Word,
-    },
+    /// `Filter`: which events are sent, in addition to what was asked before. There is no way back.
+    Filter(EventFilter),
     /// `CoreStatus`: when the switch was started, and how many calls there are.
     CoreStatus,
     /// `CoreSettings`: versions and limits.
     CoreSettings,
     /// `CoreShowChannels`: all channels. A list.
     CoreShowChannels,
-    /// `Status`: one channel, with variables of it. A list of one.
+    /// `Status`: one channel, or all of them, with variables of each. A list.
     Status {
-        /// The channel.
-        channel: ChannelName,
-        /// Variables; each comes as a `Variable: name=value`.
-        variables: Vec<VarName>,
+        /// The channel; all without.
+        channel: Option<ChannelName>,
+        /// Variables; each comes as a `Variable: name=value`. Asterisk holds the channel while it reads them, so those that ask
+        /// the channel's driver ([`Variable::ChannelRemoteAddress`]) belong into a `Getvar`.
+        variables: Vec<Variable>,
     },
     /// `Getvar`: `Value` in the answer; empty if there is no such variable, and then nobody can tell the two apart.
     Getvar {
@@ -256,7 +253,7 @@ impl Action {
             Self::Logoff => "Logoff",
             Self::Ping => "Ping",
             Self::Events(_) => "Events",
-            Self::Filter { .. } => "Filter",
+            Self::Filter(_) => "Filter",
             Self::CoreStatus => "CoreStatus",
             Self::CoreSettings => "CoreSettings",
             Self::CoreShowChannels => "CoreShowChannels",
@@ -303,7 +300,7 @@ impl Action {
             | Self::Logoff
             | Self::Ping
             | Self::Events(_)
-            | Self::Filter { .. }
+            | Self::Filter(_)
             | Self::CoreStatus
             | Self::CoreSettings
             | Self::Getvar { .. }
@@ -345,7 +342,7 @@ impl Action {
             | Self::PlayDtmf { .. } => &[Call],
             Self::Hangup { .. } => &[System, Call],
             Self::Originate { .. } => &[Originate],
-            Self::Filter { .. }
+            Self::Filter(_)
             | Self::MuteAudio { .. }
             | Self::PjsipShowEndpoints
             | Self::PjsipShowEndpoint { .. }

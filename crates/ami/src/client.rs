@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1 connect --TCP[, TLS]--> 2 greeting --Challenge--> 3 challenge --Login MD5--> 5 logged in --> command link: ready
-//!                                |                        | refused                 |--[Filter,] Events--> 6 subscribed
+//!                                |                        | refused                 |--Filter, Events--> 6 subscribed
 //!                                |                        v                         |                      --> event link: ready
 //!                                '---------------> 4 plain login allowed --Login--> 5
 //! ```

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use callhop_ami::action::{
-    AnswerForm, Application, Cause, ConsoleCommand, DeviceState, DialTo, EncodeError, EventMask,
-    Goto, MAX_HEADERS, MAX_LINE, MuteDirection, Then, Value, Variable,
+    AnswerForm, Application, Cause, ConsoleCommand, DeviceState, DialTo, EncodeError, EventFilter,
+    EventMask, Goto, MAX_HEADERS, MAX_LINE, MuteDirection, Then, Value, Variable,
 };
 use callhop_ami::word::{
     ActionId, ChannelName, ContactUri, Context, DbKey, DialString, Digit, Endpoint, Exten,
@@ -107,10 +107,15 @@ fn sessions() {
         &["EventMask: off"],
     );
     check(
-        Action::Filter {
-            event: w("DTMFEnd"),
-        },
+        Action::Filter(EventFilter::Only(w("DTMFEnd"))),
         &["Operation: Add", "Filter: Event: DTMFEnd[^A-Za-z]"],
+    );
+    check(
+        Action::Filter(EventFilter::NoneInside),
+        &[
+            "Operation: Add",
+            "Filter: ![[:cntrl:]][[:space:]]*[Ee][Vv][Ee][Nn][Tt][[:space:]]*:",
+        ],
     );
     let secret = Action::Login {
         user: w("u"),
@@ -127,17 +132,24 @@ fn channels() {
     check(Action::CoreShowChannels, &[]);
     check(
         Action::Status {
-            channel: w(D),
-            variables: vec![w("DEV"), w("BRIDGEPEER")],
+            channel: Some(w(D)),
+            variables: vec![
+                Variable::Name(w("DEV")),
+                Variable::Name(w("BRIDGEPEER")),
+                Variable::ChannelOnhold,
+            ],
         },
-        &["Channel: PJSIP/1001-00000008", "Variables: DEV,BRIDGEPEER"],
+        &[
+            "Channel: PJSIP/1001-00000008",
+            "Variables: DEV,BRIDGEPEER,CHANNEL(onhold)",
+        ],
     );
     check(
         Action::Status {
-            channel: w(D),
+            channel: None,
             variables: vec![],
         },
-        &["Channel: PJSIP/1001-00000008"],
+        &[],
     );
     check(
         Action::Setvar {
@@ -406,6 +418,7 @@ fn variables_and_the_console() {
     variable(Variable::ChannelLinkedid, "CHANNEL(linkedid)");
     variable(Variable::ChannelOnhold, "CHANNEL(onhold)");
     variable(Variable::ChannelState, "CHANNEL(state)");
+    variable(Variable::ChannelRemoteAddress, "CHANNEL(pjsip,remote_addr)");
     variable(Variable::ChannelCallId, "CHANNEL(pjsip,call-id)");
     variable(Variable::CallerNumber, "CALLERID(num)");
     variable(Variable::CallerName, "CALLERID(name)");

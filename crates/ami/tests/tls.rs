@@ -102,8 +102,15 @@ async fn both_links() {
 
     let mut steps = logged_in();
     steps.extend([
-        expect(&["Action: Events", "ActionID: t-2", "EventMask: off"]),
-        send(&["Response: Success", "ActionID: t-2", "Events: Off"]),
+        expect(&[
+            "Action: Filter",
+            "ActionID: t-2",
+            "Operation: Add",
+            "Filter: ![[:cntrl:]][[:space:]]*[Ee][Vv][Ee][Nn][Tt][[:space:]]*:",
+        ]),
+        send(&["Response: Success", "ActionID: t-2", "Message: Success"]),
+        expect(&["Action: Events", "ActionID: t-3", "EventMask: off"]),
+        send(&["Response: Success", "ActionID: t-3", "Events: Off"]),
         send(&["Event: X", &format!("A: {}", "x".repeat(60_000))]),
     ]);
     let addr = site.peer(steps).await;

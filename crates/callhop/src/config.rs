@@ -3,7 +3,7 @@
 //! Owns the names of the keys, their defaults and their checks. Refuses a file with an unknown key, a wrong type or codes
 //! that cannot be told apart, and says all of that at once, each with its key and its line.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 
 use callhop_calls::{
     id::{Domain, SwitchName},
@@ -14,6 +14,7 @@ use callhop_calls::{
 
 mod default;
 mod document;
+mod endpoints;
 mod load;
 mod push;
 mod show;
@@ -21,6 +22,7 @@ mod show;
 mod tests;
 
 pub use document::{Environment, Origin, Problem};
+pub use endpoints::Endpoints;
 pub use load::{LoadError, Loaded, load, read};
 
 /// The whole configuration, checked.
@@ -30,8 +32,10 @@ pub struct Config {
     pub store: Store,
     /// Where switches and the command line ask.
     pub http: Http,
-    /// The switches, at least one, names are unique.
+    /// The switches that are FreeSWITCH. Of both kinds together there is at least one, and names are unique.
     pub freeswitch: Vec<Freeswitch>,
+    /// The switches that are Asterisk.
+    pub asterisk: Vec<Asterisk>,
     /// The star codes of every domain that has none of its own.
     pub features: Features,
     /// How calls are pushed in every domain that does not differ.
@@ -43,6 +47,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// All switches: their names, and where they are.
+    pub fn switches(&self) -> impl Iterator<Item = (&SwitchName, &str)> {
+        let freeswitch = self
+            .freeswitch
+            .iter()
+            .map(|s| (&s.name, s.address.as_str()));
+        freeswitch.chain(self.asterisk.iter().map(|s| (&s.name, s.address.as_str())))
+    }
+
     /// What counts in `domain`: its own settings, or the defaults.
     #[must_use]
     pub fn policy(&self, domain: &Domain) -> Policy {
@@ -80,6 +93,29 @@ pub struct Freeswitch {
     /// A context of its dialplan that includes `callhop.xml`: there the legs of a push wait.
     pub context: String,
     /// How it dials a number that `push.allow` allows, with `{number}` in it. There is one if any domain allows a number.
+    pub outside: Option<String>,
+}
+
+/// `[[asterisk]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asterisk {
+    /// How Callhop calls this switch, also in the address that its dialplan asks.
+    pub name: SwitchName,
+    /// `host:port` of its manager interface.
+    pub address: String,
+    /// The user of manager.conf.
+    pub username: String,
+    /// That user's secret.
+    pub secret: Secret,
+    /// Whether the manager interface is spoken to by TLS.
+    pub tls: bool,
+    /// The certificate authority of the switch, if it is none that this machine knows.
+    pub tls_ca: Option<PathBuf>,
+    /// Which of its PJSIP endpoints are which devices.
+    pub endpoints: Endpoints,
+    /// The context in which the fallback of a push is dialled, where it names none.
+    pub context: String,
+    /// How it dials a number that `push.allow` allows, with `{number}` in it.
     pub outside: Option<String>,
 }
 

@@ -14,7 +14,7 @@ use callhop_calls::{
     star::Features,
 };
 
-use crate::config::Config;
+use crate::config::{Asterisk, Config};
 
 /// `dialplan/freeswitch/callhop.xml`, with the defaults.
 pub(crate) const FREESWITCH: &str = include_str!("../../../dialplan/freeswitch/callhop.xml");
@@ -24,6 +24,29 @@ pub const FREESWITCH_FILE: &str = "callhop.xml";
 
 /// How the file begins: this is how it is known again.
 const FREESWITCH_HEAD: &str = "<!--\n  Callhop for FreeSWITCH:";
+
+/// `dialplan/asterisk/callhop.conf`, with the defaults.
+pub(crate) const ASTERISK: &str = include_str!("../../../dialplan/asterisk/callhop.conf");
+
+/// The name of the file that extensions.conf includes.
+pub const ASTERISK_FILE: &str = "callhop.conf";
+
+/// `dialplan/asterisk/callhop_features.conf`, with the defaults.
+pub(crate) const ASTERISK_FEATURES: &str =
+    include_str!("../../../dialplan/asterisk/callhop_features.conf");
+
+/// The name of the file that features.conf includes.
+pub const ASTERISK_FEATURES_FILE: &str = "callhop_features.conf";
+
+/// How the files of Asterisk begin: this is how they are known again.
+const ASTERISK_HEAD: &str = "; Callhop";
+
+/// What takes the place of the `Dial` line in the admin's own extension for inbound calls.
+pub const ASTERISK_INBOUND: &str = "\
+ same => n,Set(CALLHOP_DEFAULT=PJSIP/1001&PJSIP/1002)
+ same => n,Gosub(callhop-hunt,${EXTEN},1)
+ same => n,Dial(${CALLHOP_TARGETS},30)
+";
 
 /// What takes the place of the `bridge` line in the admin's own extension for inbound calls.
 pub const FREESWITCH_INBOUND: &str = r#"<action application="set" data="callhop_default=user/1001@example.com,user/1002@example.com"/>
@@ -35,9 +58,7 @@ pub const FREESWITCH_INBOUND: &str = r#"<action application="set" data="callhop_
 /// carry none (`None`: the switch's own `$${domain}`).
 #[must_use]
 pub fn freeswitch(config: &Config, switch: &SwitchName, domain: Option<&Domain>) -> String {
-    let features: Vec<&Features> = std::iter::once(&config.features)
-        .chain(config.domains.values().map(|policy| &policy.features))
-        .collect();
+    let features: Vec<&Features> = all_features(config).collect();
     let with_number = pattern(features.iter().flat_map(|f| [&f.pull, &f.route_to]));
     let alone = pattern(
         features
@@ -62,6 +83,74 @@ pub fn freeswitch(config: &Config, switch: &SwitchName, domain: Option<&Domain>)
         text.push('\n');
     }
     text
+}
+
+/// All sets of star codes that are called.
+fn all_features(config: &Config) -> impl Iterator<Item = &Features> {
+    std::iter::once(&config.features).chain(config.domains.values().map(|policy| &policy.features))
+}
+
+/// The file for extensions.conf: every code of every domain that is called, the address that this switch asks, as whom the
+/// controller is there, and the domain of calls that carry none.
+#[must_use]
+pub fn asterisk(config: &Config, switch: &Asterisk, domain: &Domain) -> String {
+    let mut codes = BTreeSet::new();
+    for features in all_features(config) {
+        for code in [&features.pull, &features.route_to] {
+            // A number may follow.
+            codes.insert(format!("_{code}."));
+        }
+        codes.extend(features.codes().map(|(_, code)| code.to_owned()));
+    }
+    let codes: Vec<String> = codes
+        .iter()
+        .map(|code| format!("exten => {code},1,Gosub(callhop-star,s,1)"))
+        .collect();
+    let url = format!("http://{}/asterisk/{}", config.http.listen, switch.name);
+    let values = [
+        ("CALLHOP_URL", url.as_str()),
+        ("CALLHOP_DEFAULT_DOMAIN", domain.as_str()),
+        ("CALLHOP_MANAGER", &switch.username),
+    ];
+    let text = between(ASTERISK, "codes", &codes);
+    let lines = text.lines().map(|line| {
+        let assigned = values.iter().find_map(|(name, value)| {
+            let (before, _) = line.split_once(&format!(",Set({name}="))?;
+            Some(format!("{before},Set({name}={value})"))
+        });
+        assigned.unwrap_or_else(|| line.to_owned()) + "\n"
+    });
+    lines.collect()
+}
+
+/// The file for features.conf: the push code of every domain.
+#[must_use]
+pub fn asterisk_features(config: &Config) -> String {
+    let codes: BTreeSet<&String> = all_features(config)
+        .map(|features| &features.push)
+        .collect();
+    let codes: Vec<String> = codes
+        .into_iter()
+        .map(|code| {
+            let feature = crate::asterisk::translate::feature(code);
+            let event = crate::asterisk::translate::PUSH_KEY;
+            format!("{feature} => {code},self,UserEvent({event})")
+        })
+        .collect();
+    between(ASTERISK_FEATURES, "codes", &codes)
+}
+
+/// The text with these lines between the comments that say where they begin and end.
+fn between(text: &str, what: &str, lines: &[String]) -> String {
+    let (begin, end) = (format!("; {what} begin\n"), format!("; {what} end\n"));
+    let parts = text
+        .split_once(&begin)
+        .and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
+    let Some((before, after)) = parts else {
+        return text.to_owned();
+    };
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    format!("{before}{begin}{lines}{end}{after}")
 }
 
 /// A regular expression that matches each of these codes. Digits and `#` stand for themselves.
@@ -109,16 +198,21 @@ pub enum InstallError {
     },
 }
 
-/// Puts the file into a folder, as a whole or not at all.
+/// Puts a file of Callhop's into a folder, as a whole or not at all.
 ///
 /// # Errors
 /// There is no such folder, a file that Callhop did not write is in the way and `force` is not given, or the file system
 /// refuses.
-pub fn install(folder: &Path, text: &str, force: bool) -> Result<Installed, InstallError> {
+pub fn install(
+    folder: &Path,
+    name: &str,
+    text: &str,
+    force: bool,
+) -> Result<Installed, InstallError> {
     if !folder.is_dir() {
         return Err(InstallError::NoFolder(folder.to_owned()));
     }
-    let file = folder.join(FREESWITCH_FILE);
+    let file = folder.join(name);
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| InstallError::Io { path, source }
@@ -132,13 +226,16 @@ pub fn install(folder: &Path, text: &str, force: bool) -> Result<Installed, Inst
         if before == text.as_bytes() {
             return Ok(Installed::Unchanged(file));
         }
-        if !before.starts_with(FREESWITCH_HEAD.as_bytes()) && !force {
+        let is_ours = [FREESWITCH_HEAD, ASTERISK_HEAD]
+            .iter()
+            .any(|head| before.starts_with(head.as_bytes()));
+        if !is_ours && !force {
             return Err(InstallError::Foreign(file));
         }
     }
-    let unfinished = folder.join(format!(".{FREESWITCH_FILE}.new"));
+    let unfinished = folder.join(format!(".{name}.new"));
     fs::write(&unfinished, text).map_err(failed(&unfinished))?;
-    let backup = folder.join(format!("{FREESWITCH_FILE}.backup"));
+    let backup = folder.join(format!("{name}.backup"));
     if before.is_some() {
         fs::copy(&file, &backup).map_err(failed(&backup))?;
     }
@@ -195,6 +292,55 @@ mod tests {
         );
     }
 
+    fn with_asterisk(more: &str) -> Config {
+        let text = format!(
+            "[[asterisk]]\nsecret = 's'\nendpoints = {{ 'example.com' = '{{number}}' }}\n{more}"
+        );
+        read(&text, Path::new(""), &Environment::new()).unwrap()
+    }
+
+    #[test]
+    fn the_files_in_the_repository_are_the_defaults() {
+        let config = with_asterisk("");
+        let domain = "example.com".parse().unwrap();
+        assert_eq!(asterisk(&config, &config.asterisk[0], &domain), ASTERISK);
+        assert_eq!(asterisk_features(&config), ASTERISK_FEATURES);
+        for text in [ASTERISK, ASTERISK_FEATURES] {
+            assert!(text.starts_with(ASTERISK_HEAD));
+        }
+    }
+
+    #[test]
+    fn what_asterisk_is_told_of_the_configuration() {
+        let config = with_asterisk(
+            "name = 'north'\nusername = 'ch'\n[http]\nlisten = '127.0.0.1:9000'\n\
+             [domains.'a'.features]\npull = '#7'\npush = '##'\n",
+        );
+        let text = asterisk(&config, &config.asterisk[0], &"a".parse().unwrap());
+        for line in [
+            "exten => #7,1,Gosub(callhop-star,s,1)",
+            "exten => _#7.,1,Gosub(callhop-star,s,1)",
+            "exten => *33,1,Gosub(callhop-star,s,1)",
+            "exten => *51,1,Gosub(callhop-star,s,1)",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}");
+        }
+        for part in [
+            "Set(CALLHOP_URL=http://127.0.0.1:9000/asterisk/north)\n",
+            "Set(CALLHOP_DEFAULT_DOMAIN=a)\n",
+            "Set(CALLHOP_MANAGER=ch)\n",
+        ] {
+            assert!(text.contains(part), "{part}");
+        }
+        let features = asterisk_features(&config);
+        for line in [
+            "callhop_push_hh => ##,self,UserEvent(CallhopPush)",
+            "callhop_push_s9 => *9,self,UserEvent(CallhopPush)",
+        ] {
+            assert!(features.lines().any(|l| l == line), "{line}");
+        }
+    }
+
     #[test]
     fn what_pushes_need_is_in_variables_of_their_legs() {
         check(
@@ -210,7 +356,7 @@ mod tests {
     fn an_installation_replaces_only_what_is_ours_and_keeps_it() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let install = |text: &str, force| install(folder.path(), text, force);
+        let install = |text: &str, force| install(folder.path(), FREESWITCH_FILE, text, force);
         let first = FREESWITCH.replace("*]33", "*]34");
 
         assert_eq!(
@@ -237,7 +383,7 @@ mod tests {
             "<include/>"
         );
 
-        let nowhere = super::install(&at("none"), FREESWITCH, false).unwrap_err();
+        let nowhere = super::install(&at("none"), FREESWITCH_FILE, FREESWITCH, false).unwrap_err();
         assert!(matches!(nowhere, InstallError::NoFolder(_)), "{nowhere}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }

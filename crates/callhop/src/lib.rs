@@ -1,5 +1,6 @@
 //! Callhop, the program: what it reads from the admin, how it speaks with switches, and what it answers to people.
 
+pub mod asterisk;
 pub mod cli;
 pub mod config;
 pub mod controller;
@@ -7,4 +8,5 @@ pub mod dialplan;
 pub mod doctor;
 pub mod freeswitch;
 pub mod http;
+pub mod switch;
 pub mod telemetry;

@@ -4,16 +4,17 @@
 // What a test cannot go on without ends it.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeSet;
+mod support;
+
 use std::io::Read as _;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use callhop::freeswitch::translate;
-use callhop_calls::id::ChannelId;
-use callhop_calls::tracker::{Bond, Tracker};
+use callhop_calls::tracker::Tracker;
 use callhop_esl::{Event, FrameCodec};
 use flate2::read::GzDecoder;
+use support::calls;
 use tokio_util::codec::Decoder as _;
 
 fn events(trace: &str) -> Vec<Event> {
@@ -33,34 +34,6 @@ fn events(trace: &str) -> Vec<Event> {
     }
     assert!(bytes.is_empty(), "{trace} ends within a frame");
     events
-}
-
-/// Who talks to, holds, or rings for whom, in the words of the numbers.
-fn calls(tracker: &Tracker) -> String {
-    let name = |id: &ChannelId| match tracker.leg(id).and_then(|leg| leg.device.clone()) {
-        Some(device) => device.number.to_string(),
-        None => "?".to_owned(),
-    };
-    let mut lines = BTreeSet::new();
-    for (id, leg) in tracker.legs() {
-        lines.insert(match &leg.bond {
-            Bond::Alone => format!("{} alone", name(id)),
-            Bond::RingsFor(originator) => format!("{} rings for {}", name(id), name(originator)),
-            Bond::TalksTo(peer) => {
-                let held = tracker.leg(peer).is_some_and(|peer| peer.holds);
-                match (leg.holds, held) {
-                    (true, _) => format!("{} holds {}", name(id), name(peer)),
-                    (false, true) => continue,
-                    (false, false) => {
-                        let mut both = [name(id), name(peer)];
-                        both.sort();
-                        both.join(" - ")
-                    }
-                }
-            }
-        });
-    }
-    lines.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 #[track_caller]

@@ -16,11 +16,13 @@ struct Cli {
 enum Command {
     /// Check format and lints, and run every test that needs no switch.
     Ci,
-    /// Everything of `ci`, then the stories on a real FreeSWITCH if there is one; installs what it needs.
+    /// Everything of `ci`, then the stories on a real Asterisk, and on a real FreeSWITCH if there is one; installs what it
+    /// needs.
     Test,
-    /// Play the stories on a real FreeSWITCH with real phones, and print the gaps.
+    /// Play the stories on real switches with real phones, and print the gaps.
     Live {
-        /// What the program `live` takes: --list, --bare, --load, parts of the names of stories.
+        /// What the program `live` takes: --switch asterisk|freeswitch, --list, --bare, --load, --kills, parts of the names
+        /// of stories.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

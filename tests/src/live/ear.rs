@@ -36,6 +36,10 @@ const REFUSAL_HZ: [u32; 2] = [950, 720];
 const RINGBACK_HZ: std::ops::RangeInclusive<u32> = 420..=500;
 /// So many packets in a row make a sound steady.
 const STEADY: usize = 5;
+/// PJSIP joins the tone to a call some milliseconds after it has begun to send: these packets of a stream may be silent.
+const BEFORE_TONE: u32 = 3;
+/// A packet of a phone is with another one this much later at most.
+const PASSED_ON: f64 = 0.04;
 /// Two packets further apart than this have a hole between them; 20 ms is normal.
 const HOLE: Duration = Duration::from_millis(60);
 
@@ -64,7 +68,35 @@ struct Ears {
     invites: Vec<Invite>,
     digits_in: HashMap<Phone, Vec<DigitPacket>>,
     digits_out: HashMap<Phone, Vec<DigitPacket>>,
+    /// The stream that each phone sends, and how many packets of it were seen.
+    streams: HashMap<Phone, (u32, u32)>,
+    /// When a phone has sent a silent packet before its tone had begun.
+    before_tone: Vec<(f64, Phone)>,
     failed: Option<String>,
+}
+
+impl Ears {
+    /// A phone sends sound.
+    fn sent(&mut self, at: f64, phone: Phone, payload: &[u8], label: &mut Labels) {
+        let Some(ssrc) = stream(payload) else { return };
+        let (known, count) = self.streams.entry(phone).or_insert((ssrc, 0));
+        if *known != ssrc {
+            (*known, *count) = (ssrc, 0);
+        }
+        *count += 1;
+        if *count <= BEFORE_TONE
+            && rtp(at, payload, None, label).is_some_and(|it| it.sound == Sound::Silence)
+        {
+            self.before_tone.push((at, phone));
+        }
+    }
+
+    /// A silent packet that a phone has sent before its tone had begun is that phone's voice, wherever it arrives.
+    fn whose_silence(&self, at: f64) -> Option<Sound> {
+        let mut recent = self.before_tone.iter().rev();
+        let found = recent.find(|(sent, _)| (0.0..PASSED_ON).contains(&(at - sent)));
+        found.map(|(_, phone)| Sound::Voice(*phone))
+    }
 }
 
 /// The listener.
@@ -83,10 +115,8 @@ impl Ear {
     pub fn start(ports: Ports) -> Result<Self> {
         let first = ports.phone_rtp(Phone::ALL[0]);
         let last = first + Ports::RTP_SPAN * Phone::ALL.len() as u16;
-        let [event, other_event] = digits::PAYLOAD_TYPES;
         let filter = format!(
-            "udp and (dst portrange {first}-{last} or port {} or port {} \
-             or (src portrange {first}-{last} and (udp[9] & 0x7f = {event} or udp[9] & 0x7f = {other_event})))",
+            "udp and (portrange {first}-{last} or port {} or port {})",
             ports.internal(),
             ports.external(),
         );
@@ -141,6 +171,7 @@ impl Ear {
         ears.invites.clear();
         ears.digits_in.clear();
         ears.digits_out.clear();
+        ears.before_tone.clear();
     }
 
     /// Waits until the phone hears this steadily, after `since`.
@@ -395,11 +426,16 @@ fn listen(stream: &mut impl Read, ports: Ports, shared: &(Mutex<Ears>, Condvar))
         } else if let Some(phone) = owner(ports, to_port) {
             let all = ears.packets.entry(phone).or_default();
             let before = all.last().map(|packet: &Packet| packet.sound);
-            let Some(packet) = rtp(at, payload, before, &mut label) else {
+            let Some(mut packet) = rtp(at, payload, before, &mut label) else {
                 continue;
             };
-            all.push(packet);
+            if packet.sound == Sound::Silence {
+                packet.sound = ears.whose_silence(at).unwrap_or(Sound::Silence);
+            }
+            ears.packets.entry(phone).or_default().push(packet);
             shared.1.notify_all();
+        } else if let Some(phone) = owner(ports, from_port) {
+            ears.sent(at, phone, payload, &mut label);
         } else if let Some(number) = invited(payload) {
             ears.invites.push(Invite {
                 at,
@@ -439,6 +475,13 @@ fn invited(payload: &[u8]) -> Option<String> {
     let rest = payload.strip_prefix(b"INVITE sip:")?;
     let end = rest.iter().position(|byte| *byte == b'@')?;
     Some(String::from_utf8_lossy(&rest[..end]).into_owned())
+}
+
+/// The SSRC of an RTP packet with PCMU.
+fn stream(payload: &[u8]) -> Option<u32> {
+    let is_sound = payload.len() >= 12 && payload[0] >> 6 == 2 && payload[1] & 127 == 0;
+    let ssrc: [u8; 4] = payload.get(8..12)?.try_into().ok()?;
+    is_sound.then(|| u32::from_be_bytes(ssrc))
 }
 
 /// An RTP packet (RFC 3550 section 5.1) of payload type 0, PCMU; anything else is not for the ear.

@@ -168,6 +168,7 @@ fn reach(stage: &mut Stage<'_>, state: State, talk: Talk) -> Result<()> {
     };
     match state {
         State::Triggered => {
+            stage.armed(talk.near)?;
             stage.site.send_digits(talk.near, "*9", how)?;
         }
         State::Collecting => {

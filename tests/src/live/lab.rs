@@ -12,30 +12,48 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::{
-    config,
+    asterisk::{self, switch::Asterisk},
     ear::{Ear, unix_now},
+    freeswitch::switch::FreeSwitch,
     phones::{self, Phones},
-    ports::{Ports, local},
-    switch::{PASSWORD, Switch},
+    ports::{Held, Ports, local},
+    switch::Switch,
 };
 use crate::{
     cast::{EXTENSIONS, Part, Phone},
     controller::{Controller, Setup},
-    faults::{DatabaseLock, Swallow},
+    faults::{DatabaseLock, Passage, Swallow, Way},
     site::{
         Call, CallReport, CallState, Dial, Digits, Forgery, HandOver, Kind, Moment, OnRing, Site,
         Sound, Span,
     },
 };
 
-/// The name of the switch in the controller's configuration.
-pub const SWITCH_NAME: &str = "lab";
+/// A switch that can be started.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// The FreeSWITCH program.
+    FreeSwitch(PathBuf),
+    /// Asterisk with what belongs to it.
+    Asterisk(asterisk::install::Program),
+}
+
+impl Program {
+    /// Which of the two.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::FreeSwitch(_) => Kind::FreeSwitch,
+            Self::Asterisk(_) => Kind::Asterisk,
+        }
+    }
+}
 
 /// What a lab needs from outside.
 #[derive(Debug, Clone)]
 pub struct Needs {
-    /// The FreeSWITCH program.
-    pub freeswitch: PathBuf,
+    /// The switch.
+    pub switch: Program,
     /// The controller's program; without it only the stories of the bare switch can be played.
     pub callhop: Option<PathBuf>,
     /// Cargo's target folder: the Python environment and the lab's own folder are put there.
@@ -52,11 +70,14 @@ pub struct Lab {
     ear: Ear,
     controller: Controller,
     has_controller: bool,
-    switch: Switch,
+    switch: Box<dyn Switch>,
+    /// Between the controller and the switch.
+    way: Way,
     /// Locks the database while it is "down".
     database_lock: Option<DatabaseLock>,
     /// Swallows questions while the network is "down".
     swallow: Option<Swallow>,
+    _held: Held,
 }
 
 impl Lab {
@@ -65,29 +86,29 @@ impl Lab {
     /// # Errors
     /// When a part does not start, with its own words.
     pub fn start(needs: &Needs) -> Result<Self> {
-        let dir = needs.target.join("live");
+        let dir = needs.target.join("live").join(match needs.switch.kind() {
+            Kind::Asterisk => "asterisk",
+            Kind::Fake | Kind::FreeSwitch => "freeswitch",
+        });
         if dir.exists() {
             fs::remove_dir_all(&dir).with_context(|| format!("emptying {}", dir.display()))?;
         }
         fs::create_dir_all(&dir)?;
         let python = phones::python(&needs.target)?;
-        let ports = Ports::find()?;
-        config::write(&dir, ports)?;
+        let (ports, held) = Ports::find()?;
+        let switch: Box<dyn Switch> = match &needs.switch {
+            Program::FreeSwitch(program) => {
+                Box::new(FreeSwitch::new(program.clone(), &dir, ports)?)
+            }
+            Program::Asterisk(program) => Box::new(Asterisk::new(program.clone(), &dir, ports)?),
+        };
+        let way = Way::new(ports.link(), switch.links())?;
         let controller = Controller::new(Setup {
             program: needs.callhop.clone().unwrap_or_default(),
             dir: dir.join("callhop"),
             store_url: format!("sqlite://{}", dir.join("callhop/callhop.db").display()),
-            switches: vec![(
-                SWITCH_NAME.into(),
-                local(ports.esl()).to_string(),
-                PASSWORD.into(),
-            )],
+            switch: switch.settings(way.address()),
             http: local(ports.http()),
-            // Numbers outside go to the phones outside; the first of them is far end of most stories.
-            outside: Some(format!(
-                "sofia/external/{{number}}@127.0.0.1:{}",
-                ports.phone_sip(Phone::Out2)
-            )),
         })?;
         let mut lab = Self {
             python: python.clone(),
@@ -95,7 +116,8 @@ impl Lab {
             controller,
             has_controller: needs.callhop.is_some(),
             ear: Ear::start(ports)?,
-            switch: Switch::new(needs.freeswitch.clone(), &dir, ports),
+            switch,
+            way,
             phones: {
                 // Phones start while the switch does; their first REGISTER is repeated until it listens.
                 Phones::start(&python, &dir.join("phones"), ports)?
@@ -103,6 +125,7 @@ impl Lab {
             dir,
             database_lock: None,
             swallow: None,
+            _held: held,
         };
         if lab.has_controller {
             lab.write_dialplan()?;
@@ -186,20 +209,22 @@ impl Lab {
             .collect())
     }
 
-    /// Puts Callhop's file into both contexts, with the address of the controller or of the port that swallows.
+    /// Puts Callhop's dialplan in, with the address of the controller or of the port that swallows.
     fn write_dialplan(&mut self) -> Result<()> {
-        let mut text = self
-            .controller
-            .cli(&["dialplan", "show", "freeswitch"])?
-            .ok()?;
-        if let Some(swallow) = &self.swallow {
-            text = text.replace(
-                &self.controller.http().to_string(),
-                &local(swallow.port()).to_string(),
-            );
-        }
-        fs::write(self.dir.join("conf/dialplan/callhop/callhop.xml"), text)?;
-        Ok(())
+        let questions = self
+            .swallow
+            .as_ref()
+            .map_or(self.controller.http(), |swallow| local(swallow.port()));
+        self.switch.write_dialplan(&self.controller, questions)
+    }
+
+    /// The switch's channel that carries this call.
+    fn channel_of(&mut self, call: Call) -> Result<String> {
+        let sip_id = self
+            .phones
+            .sip_id(call)
+            .context("the phone does not know the Call-ID yet")?;
+        self.switch.channel_of(&sip_id)
     }
 
     fn register_all(&mut self) -> Result<()> {
@@ -209,8 +234,8 @@ impl Lab {
         Ok(())
     }
 
-    /// Makes the switch's first call. At its first presence event ever mod_sofia lets the thread that hands out events
-    /// sleep for half a second (`sofia_presence.c`), which would count as the controller's delay.
+    /// Makes the switch's first call. At its first presence event ever FreeSWITCH's mod_sofia lets the thread that hands
+    /// out events sleep for half a second (`sofia_presence.c`), which would count as the controller's delay.
     fn warm_up(&mut self) -> Result<()> {
         let call = self.dial(Phone::P1001, "7000", Dial::default())?;
         self.wait_state(call, &[CallState::Talking], Duration::from_secs(5))?;
@@ -223,14 +248,15 @@ impl Lab {
     /// for longer than that.
     fn wait_registrations_listed(&mut self) -> Result<()> {
         let wanted = Phone::ALL.into_iter().filter(|phone| phone.registers());
-        let wanted = format!("{} total.", wanted.count());
+        let wanted = wanted.count();
         let until = Instant::now() + Duration::from_secs(10);
-        while self.switch.api("show registrations count")?.trim() != wanted {
+        loop {
+            let listed = self.switch.registrations()?;
+            if listed == wanted {
+                break;
+            }
             if Instant::now() > until {
-                bail!(
-                    "registrations are missing: {}",
-                    self.switch.api("show registrations")?
-                );
+                bail!("{listed} phones are registered, and should be {wanted}");
             }
             // A question to the switch, as below.
             thread::sleep(Duration::from_millis(20));
@@ -241,14 +267,14 @@ impl Lab {
     fn wait_no_channels(&mut self) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(10);
         loop {
-            let count = self.switch.api("show channels count")?;
-            if count.trim().starts_with("0 ") {
+            let left = self.switch.channels()?;
+            if left.is_empty() {
                 return Ok(());
             }
             if Instant::now() > until {
-                bail!("channels are left: {}", self.switch.api("show channels")?);
+                bail!("channels are left: {}", left.join("; "));
             }
-            self.switch.api("hupall")?;
+            self.switch.hang_up_all()?;
             // A question to the switch; it would have to be subscribed to else, for this one place.
             thread::sleep(Duration::from_millis(20));
         }
@@ -257,7 +283,7 @@ impl Lab {
 
 impl Site for Lab {
     fn kind(&self) -> Kind {
-        Kind::Real
+        self.switch.kind()
     }
 
     fn now(&mut self) -> Moment {
@@ -267,6 +293,10 @@ impl Site for Lab {
     fn reset(&mut self) -> Result<()> {
         self.database(true)?;
         self.network(true)?;
+        self.links(true)?;
+        if self.switch.pid().is_none() {
+            self.switch(true)?;
+        }
         if self.controller.is_frozen() {
             self.controller.freeze(false)?;
         }
@@ -468,8 +498,15 @@ impl Site for Lab {
             return Ok(());
         }
         self.swallow = if up { None } else { Some(Swallow::new()?) };
-        self.write_dialplan()?;
-        self.switch.api("reloadxml").map(drop)
+        self.way
+            .set(if up { Passage::Open } else { Passage::Silent });
+        self.write_dialplan()
+    }
+
+    fn links(&mut self, up: bool) -> Result<()> {
+        self.way
+            .set(if up { Passage::Open } else { Passage::Closed });
+        Ok(())
     }
 
     fn switch(&mut self, up: bool) -> Result<()> {
@@ -481,26 +518,41 @@ impl Site for Lab {
         self.register_all()
     }
 
-    fn switch_api(&mut self, command: &str) -> Result<String> {
-        self.switch.api(command)
+    fn switch_forgets(&mut self) -> Result<()> {
+        self.switch.forget()
     }
 
-    fn channel_of(&mut self, call: Call) -> Result<String> {
-        let wanted = self
-            .phones
-            .sip_id(call)
-            .context("the phone does not know the Call-ID yet")?;
-        let listed: Value = serde_json::from_str(&self.switch.api("show channels as json")?)?;
-        for row in listed["rows"].as_array().into_iter().flatten() {
-            let uuid = row["uuid"].as_str().unwrap_or_default();
-            if self
-                .switch
-                .api(&format!("uuid_getvar {uuid} sip_call_id"))?
-                == wanted
-            {
-                return Ok(uuid.to_owned());
-            }
-        }
-        bail!("no channel carries {wanted}")
+    fn is_armed(&mut self, call: Call) -> Result<bool> {
+        let channel = self.channel_of(call)?;
+        self.switch.is_armed(&channel)
+    }
+
+    fn channels(&mut self) -> Result<Vec<String>> {
+        self.switch.channels()
+    }
+
+    fn native_pull(&mut self, far: Call) -> Result<String> {
+        let far = self.channel_of(far)?;
+        self.switch.native_pull(&far)
+    }
+
+    fn native_pickup(&mut self, far: Call, ringing: Call) -> Result<String> {
+        let (far, ringing) = (self.channel_of(far)?, self.channel_of(ringing)?);
+        self.switch.native_pickup(&far, &ringing)
+    }
+
+    fn native_bridge(&mut self, one: Call, other: Call) -> Result<()> {
+        let (one, other) = (self.channel_of(one)?, self.channel_of(other)?);
+        self.switch.native_bridge(&one, &other)
+    }
+
+    fn native_split(&mut self, near: Call, far: Call) -> Result<()> {
+        let (near, far) = (self.channel_of(near)?, self.channel_of(far)?);
+        self.switch.native_split(&near, &far)
+    }
+
+    fn native_ring(&mut self, far: Call) -> Result<()> {
+        let far = self.channel_of(far)?;
+        self.switch.native_ring(&far)
     }
 }

@@ -15,9 +15,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    config::{LOAD_DEVICE, LOAD_EXTENSION},
     lab::Lab,
     ports::local,
+    site::{LOAD_DEVICE, LOAD_EXTENSION},
 };
 use crate::{
     cast::Phone,
@@ -115,13 +115,14 @@ fn measured(lab: &mut Lab, length: Duration) -> Result<()> {
             it.rss_kib
         );
     };
-    row("FreeSWITCH", switch, after.0);
+    let name = lab.kind().to_string();
+    row(&name, switch, after.0);
     row("callhop", controller, after.1);
     println!(
-        "load: callhop's CPU is {:.1} % of FreeSWITCH's (to reach: 5)",
+        "load: callhop's CPU is {:.1} % of {name}'s (to reach: 5)",
         controller / switch * 100.0
     );
-    print!("{}", ledger.table());
+    print!("{}", ledger.table(lab.kind()));
     let now = reconciled(lab)?;
     println!(
         "load: {} comparisons of the tracker with the switch, {} corrections",

@@ -6,6 +6,12 @@ use anyhow::{Result, bail};
 
 use crate::cast::Phone;
 
+/// Holds a block as long as it lives: its first port, so that two labs that begin at once do not both find it free.
+#[derive(Debug)]
+pub struct Held {
+    _first: TcpListener,
+}
+
 /// A block of free ports on 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
@@ -17,10 +23,13 @@ impl Ports {
     ///
     /// # Errors
     /// When there is none.
-    pub fn find() -> Result<Self> {
-        for base in [20_000, 24_000, 28_000, 16_000] {
+    pub fn find() -> Result<(Self, Held)> {
+        for base in [20_000, 24_000, 28_000, 16_000, 12_000, 8_000] {
             let ports = Self { base };
-            let tcp = [ports.esl(), ports.http()]
+            let Ok(first) = TcpListener::bind(local(base)) else {
+                continue;
+            };
+            let tcp = [ports.esl(), ports.ami(), ports.link(), ports.http()]
                 .into_iter()
                 .all(|port| TcpListener::bind(local(port)).is_ok());
             let phones = Phone::ALL.into_iter().map(|phone| ports.phone_sip(phone));
@@ -32,16 +41,28 @@ impl Ports {
                     .into_iter()
                     .all(|port| UdpSocket::bind(local(port)).is_ok())
             {
-                return Ok(ports);
+                return Ok((ports, Held { _first: first }));
             }
         }
         bail!("no block of free ports for the lab: is another one running?")
     }
 
-    /// The switch's event socket.
+    /// FreeSWITCH's event socket.
     #[must_use]
     pub const fn esl(self) -> u16 {
         self.base + 21
+    }
+
+    /// Asterisk's manager interface.
+    #[must_use]
+    pub const fn ami(self) -> u16 {
+        self.base + 38
+    }
+
+    /// Where the controller finds its switch: a way that can be cut.
+    #[must_use]
+    pub const fn link(self) -> u16 {
+        self.base + 22
     }
 
     /// The switch's SIP port for phones.

@@ -1,183 +1,108 @@
-//! The FreeSWITCH process, and one line to its event socket for questions.
+//! The switch of a lab: its process, and the few questions that stories ask.
+//!
+//! Owns the words in which the lab speaks of both switches. Refuses anything that a story does not ask for.
 
-use std::{
-    env, fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::{Path, PathBuf},
-    process::{Child, Stdio},
-    time::{Duration, Instant},
-};
+use std::{fmt, net::SocketAddr};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use super::ports::{Ports, local};
-use crate::program::tied;
+use crate::{controller::Controller, site::Kind};
 
-/// The password of the lab's event socket.
-pub const PASSWORD: &str = "lab";
+/// A FreeSWITCH or an Asterisk with a configuration of the lab's.
+pub trait Switch: fmt::Debug {
+    /// Which of the two.
+    fn kind(&self) -> Kind;
 
-/// Finds FreeSWITCH: `CALLHOP_FREESWITCH` (the program, or the prefix it was installed to), else `PATH`.
-#[must_use]
-pub fn find() -> Option<PathBuf> {
-    let named = env::var_os("CALLHOP_FREESWITCH").map(PathBuf::from);
-    let path = env::var_os("PATH").unwrap_or_default();
-    let candidates = match named {
-        Some(named) => vec![named.join("bin/freeswitch"), named],
-        None => env::split_paths(&path)
-            .map(|dir| dir.join("freeswitch"))
-            .collect(),
-    };
-    candidates.into_iter().find(|candidate| candidate.is_file())
-}
-
-/// The process.
-#[derive(Debug)]
-pub struct Switch {
-    program: PathBuf,
-    dir: PathBuf,
-    ports: Ports,
-    child: Option<Child>,
-    link: Option<BufReader<TcpStream>>,
-}
-
-impl Switch {
-    /// A switch with the configuration in `dir/conf`; starts nothing.
-    #[must_use]
-    pub fn new(program: PathBuf, dir: &Path, ports: Ports) -> Self {
-        Self {
-            program,
-            dir: dir.to_owned(),
-            ports,
-            child: None,
-            link: None,
-        }
-    }
-
-    /// Starts it, and waits until it answers and all its SIP profiles run.
+    /// Starts it and waits until phones can register and questions are answered.
     ///
     /// # Errors
     /// When that does not come, with the end of its log.
-    pub fn start(&mut self) -> Result<()> {
-        for sub in ["log", "db", "run"] {
-            fs::create_dir_all(self.dir.join(sub))?;
-        }
-        let mut command = tied(&self.program);
-        command.args(["-nonat", "-nf", "-nc"]);
-        for (option, sub) in [
-            ("-conf", "conf"),
-            ("-log", "log"),
-            ("-db", "db"),
-            ("-run", "run"),
-        ] {
-            command.arg(option).arg(self.dir.join(sub));
-        }
-        let out = fs::File::create(self.dir.join("log/stdout"))?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
-            .spawn();
-        self.child = Some(child.with_context(|| format!("starting {}", self.program.display()))?);
-        let until = Instant::now() + Duration::from_secs(30);
-        loop {
-            let status = self.api("sofia status").unwrap_or_default();
-            if status.matches("RUNNING").count() >= super::config::PROFILES {
-                return Ok(());
-            }
-            if Instant::now() > until {
-                let log =
-                    fs::read_to_string(self.dir.join("log/freeswitch.log")).unwrap_or_default();
-                let lines: Vec<&str> = log.lines().collect();
-                bail!(
-                    "FreeSWITCH is not ready:\n{}",
-                    lines[lines.len().saturating_sub(15)..].join("\n")
-                );
-            }
-            // It can't be subscribed to before it listens.
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
+    fn start(&mut self) -> Result<()>;
 
     /// Ends it at once, as a crash would.
     ///
     /// # Errors
     /// When that is not possible.
-    pub fn kill(&mut self) -> Result<()> {
-        self.link = None;
-        if let Some(mut child) = self.child.take() {
-            child.kill()?;
-            child.wait()?;
-        }
-        Ok(())
-    }
+    fn kill(&mut self) -> Result<()>;
 
-    /// Its process, while it runs.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
-    }
-
-    /// Runs one command and gives its answer, without the last line feed.
+    /// Throws away what it keeps over a restart, while it does not run.
     ///
     /// # Errors
-    /// When the switch does not answer within five seconds.
-    pub fn api(&mut self, command: &str) -> Result<String> {
-        if self.link.is_none() {
-            self.link = Some(self.connect()?);
-        }
-        let answer = self.ask(&format!("api {command}"));
-        if answer.is_err() {
-            self.link = None;
-        }
-        Ok(answer
-            .with_context(|| format!("asking the switch: {command}"))?
-            .trim_end_matches('\n')
-            .to_owned())
-    }
+    /// When that is not possible.
+    fn forget(&mut self) -> Result<()>;
 
-    fn connect(&self) -> Result<BufReader<TcpStream>> {
-        let stream = TcpStream::connect(local(self.ports.esl()))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.set_nodelay(true)?;
-        let mut link = BufReader::new(stream);
-        read_frame(&mut link)?;
-        write!(link.get_mut(), "auth {PASSWORD}\n\n")?;
-        read_frame(&mut link)?;
-        Ok(link)
-    }
+    /// Its process, while it runs.
+    fn pid(&self) -> Option<u32>;
 
-    fn ask(&mut self, command: &str) -> Result<String> {
-        let link = self.link.as_mut().context("not connected")?;
-        write!(link.get_mut(), "{command}\n\n")?;
-        read_frame(link)
-    }
-}
+    /// Where it listens for the controller's links.
+    fn links(&self) -> SocketAddr;
 
-/// One frame: headers up to an empty line, and a body of `Content-Length` bytes, which is given back.
-fn read_frame(link: &mut BufReader<TcpStream>) -> Result<String> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if link.read_line(&mut line)? == 0 {
-            bail!("the switch has closed the connection");
-        }
-        let line = line.trim_end();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(value) = line.strip_prefix("Content-Length: ") {
-            length = value.parse()?;
-        }
-    }
-    let mut body = vec![0; length];
-    link.read_exact(&mut body)?;
-    Ok(String::from_utf8_lossy(&body).into_owned())
-}
+    /// What the controller's configuration says of it, when the links go to `links`.
+    fn settings(&self, links: SocketAddr) -> String;
 
-impl Drop for Switch {
-    fn drop(&mut self) {
-        // Nobody is left who could be told.
-        let _ = self.kill();
-    }
+    /// Puts Callhop's dialplan in, as the program writes it, asking at `questions`; takes effect at once.
+    ///
+    /// # Errors
+    /// When the program does not write it, or the switch does not take it.
+    fn write_dialplan(&mut self, callhop: &Controller, questions: SocketAddr) -> Result<()>;
+
+    /// How many phones it knows to be registered.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    fn registrations(&mut self) -> Result<usize>;
+
+    /// The channels that there are, in the switch's own words.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    fn channels(&mut self) -> Result<Vec<String>>;
+
+    /// Asks every channel to end.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    fn hang_up_all(&mut self) -> Result<()>;
+
+    /// The channel of the SIP dialog.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn channel_of(&mut self, sip_id: &str) -> Result<String>;
+
+    /// The code of a push works on this channel.
+    ///
+    /// # Errors
+    /// When the switch does not answer.
+    fn is_armed(&mut self, channel: &str) -> Result<bool>;
+
+    /// What a phone dials to get this far end by the switch's own means.
+    ///
+    /// # Errors
+    /// When the switch does not answer.
+    fn native_pull(&mut self, channel: &str) -> Result<String>;
+
+    /// What a phone dials to get the caller `far`, for whom `ringing` rings, by the switch's own means.
+    ///
+    /// # Errors
+    /// When the switch does not answer.
+    fn native_pickup(&mut self, far: &str, ringing: &str) -> Result<String>;
+
+    /// Joins two channels that wait or talk, by a command.
+    ///
+    /// # Errors
+    /// When the switch does not answer.
+    fn native_bridge(&mut self, one: &str, other: &str) -> Result<()>;
+
+    /// Lets the far end hear a ringing tone, and the other one go.
+    ///
+    /// # Errors
+    /// When the switch does not answer.
+    fn native_split(&mut self, near: &str, far: &str) -> Result<()>;
+
+    /// Rings the device 1002@lab.test, whose leg then takes the far end.
+    ///
+    /// # Errors
+    /// When the switch does not answer.
+    fn native_ring(&mut self, far: &str) -> Result<()>;
 }

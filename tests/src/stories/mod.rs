@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use crate::stage::Stage;
+use crate::{site::Kind, stage::Stage};
 
 pub mod bare;
 pub mod faults;
@@ -27,19 +27,19 @@ pub struct Story {
     pub name: &'static str,
     /// Needs the controller; the others are about the switch and the lab alone.
     pub controller: bool,
-    /// Why it can't be played on the fake switch, where it can't.
-    pub not_on_fake: Option<&'static str>,
+    /// Where it can't be played, and why.
+    pub not_on: &'static [(Kind, &'static str)],
     /// Plays it.
     pub play: fn(&mut Stage<'_>) -> Result<()>,
 }
 
 impl Story {
-    /// A story with the controller, on both switches.
+    /// A story with the controller, on every switch.
     const fn new(name: &'static str, play: fn(&mut Stage<'_>) -> Result<()>) -> Self {
         Self {
             name,
             controller: true,
-            not_on_fake: None,
+            not_on: &[],
             play,
         }
     }
@@ -50,10 +50,17 @@ impl Story {
         self
     }
 
-    /// Only a real switch can play it.
-    const fn not_on_fake(mut self, why: &'static str) -> Self {
-        self.not_on_fake = Some(why);
+    /// These switches can't play it.
+    const fn not_on(mut self, where_and_why: &'static [(Kind, &'static str)]) -> Self {
+        self.not_on = where_and_why;
         self
+    }
+
+    /// Why this switch can't play it, if it can't.
+    #[must_use]
+    pub fn why_not_on(&self, kind: Kind) -> Option<&'static str> {
+        let mut all = self.not_on.iter();
+        all.find(|(it, _)| *it == kind).map(|(_, why)| *why)
     }
 }
 

@@ -5,7 +5,6 @@ use anyhow::{Context, Result, ensure};
 use super::Story;
 use crate::{
     cast::Phone,
-    live::config::NATIVE_INTERCEPT,
     report::Measure,
     site::{CallState, OnRing, Sound},
     stage::{Direction, SOON, Stage, Talk},
@@ -41,7 +40,7 @@ fn twenty_moves(stage: &mut Stage<'_>) -> Result<()> {
             let new = [Phone::P1002, Phone::P1001][turn % 2];
             let native = turn >= 20 && turn % 4 >= 2;
             let (number, gap, time) = if native {
-                let number = format!("{NATIVE_INTERCEPT}{}", stage.site.channel_of(talk.far)?);
+                let number = stage.site.native_pull(talk.far)?;
                 (number, Measure::NativeGap, Measure::NativeTime)
             } else {
                 ("*33".to_owned(), Measure::PullGap, Measure::PullTime)
@@ -268,6 +267,8 @@ fn blind_transfer(stage: &mut Stage<'_>) -> Result<()> {
     )?;
     stage.over(talk)?;
     // The far end sends 1001 on to somebody else outside.
+    // 2001 rings 2002 as well, which would answer too.
+    stage.let_ring(&[Phone::P2002])?;
     let talk = stage.outbound(Phone::P1001, "2001", Phone::P2001)?;
     stage.site.on_ring(Phone::Out1, OnRing::Answer)?;
     let since = stage.site.now();
@@ -330,6 +331,7 @@ fn queue(stage: &mut Stage<'_>) -> Result<()> {
 
 /// The far end is a colleague on the same switch, whose own leg can be pulled just as well.
 fn internal(stage: &mut Stage<'_>) -> Result<()> {
+    stage.let_ring(&[Phone::P2002])?;
     let talk = stage.outbound(Phone::P1001, "2001", Phone::P2001)?;
     let (talk, _) = stage.moves(talk, Phone::P1002, "*33")?;
     // And now the colleague moves the other end.

@@ -5,7 +5,6 @@ use anyhow::{Context, Result, ensure};
 use super::Story;
 use crate::{
     cast::Phone,
-    live::config::NATIVE_HOLD,
     report::Measure,
     site::{CallState, Digits, Kind, OnRing, Sound},
     stage::{Direction, SOON, Stage, Talk},
@@ -18,7 +17,7 @@ pub const STORIES: &[Story] = &[
     Story::new("push/to_the_own_extension", own_extension),
     Story::new("push/by_sip_info", info),
     Story::new("push/beside_the_switch_alone", beside_native)
-        .not_on_fake("it compares times on the wire"),
+        .not_on(&[(Kind::Fake, "it compares times on the wire")]),
     Story::new("push/cold_route_of_the_colleague", cold_route),
     Story::new("push/display", display),
     Story::new("push/allowed_number_outside", allowed_outside),
@@ -100,13 +99,10 @@ fn info(stage: &mut Stage<'_>) -> Result<()> {
     for direction in Direction::BOTH {
         let talk = stage.talk(direction, Phone::P1001)?;
         stage.let_ring(&COLLEAGUES)?;
-        // A phone that answers at once is armed some time later, and two digits by SIP INFO take none at all.
-        stage.armed(talk.near)?;
         let talk = stage.pushed(talk, "2001", Phone::P2001, Digits::Info)?;
         stage.over(talk)?;
         let talk = stage.talk(direction, Phone::P1001)?;
         stage.let_ring(&COLLEAGUES)?;
-        stage.armed(talk.near)?;
         let (push, _) = stage.push_rings(talk, "2001", Phone::P2001, Digits::Info)?;
         stage.cancelled(push)?;
         stage.over(talk)?;
@@ -122,19 +118,13 @@ fn beside_native(stage: &mut Stage<'_>) -> Result<()> {
             let talk = stage.talk(direction, Phone::P1001)?;
             stage.let_ring(&COLLEAGUES)?;
             let talk = stage.pushed(talk, "2001", Phone::P2001, Digits::Rtp)?;
-            let far = stage.site.channel_of(talk.far)?;
-            let near = stage.site.channel_of(talk.near)?;
             stage.let_ring(&[Phone::P1002])?;
             let since = stage.site.now();
-            stage.site.switch_api(&format!(
-                "uuid_dual_transfer {near} hangup/inline {NATIVE_HOLD}/XML/default"
-            ))?;
+            stage.site.native_split(talk.near, talk.far)?;
             stage
                 .site
                 .wait_hears(Phone::Out1, Sound::Ringback, since, SOON)?;
-            stage.site.switch_api(&format!(
-                "bgapi originate {{ignore_early_media=true}}user/1002@lab.test &intercept({far})"
-            ))?;
+            stage.site.native_ring(talk.far)?;
             let target = stage.rings(Phone::P1002, since)?;
             stage.site.answer(target)?;
             stage
@@ -357,7 +347,7 @@ fn target_pulls(stage: &mut Stage<'_>) -> Result<()> {
         let (push, call) = stage.push_rings(talk, "2001", Phone::P2001, Digits::Rtp)?;
         stage.refused(Phone::P2002, "*33")?;
         let talk = stage.push_answered(push, call)?;
-        if stage.site.kind() == Kind::Real {
+        if stage.site.kind().has_packets() {
             stage.untouched(talk)?;
         }
         stage.over(talk)?;

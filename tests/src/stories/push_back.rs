@@ -8,7 +8,7 @@ use super::Story;
 use crate::{
     cast::Phone,
     live::ear::told,
-    site::{Call, CallState, Digits, Moment, OnRing, Sound},
+    site::{Call, CallState, Digits, Kind, Moment, OnRing, Sound},
     stage::{Direction, SOON, Stage, Talk},
 };
 
@@ -19,7 +19,7 @@ pub const STORIES: &[Story] = &[
         "push_back/cancelled_as_it_is_answered",
         cancel_against_answer,
     )
-    .not_on_fake("its instants are those of a wire"),
+    .not_on(&[(Kind::Fake, "its instants are those of a wire")]),
     Story::new("push_back/busy_or_rejected", busy),
     Story::new("push_back/no_answer", no_answer),
     Story::new("push_back/wrong_numbers", wrong_numbers),

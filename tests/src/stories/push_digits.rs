@@ -1,13 +1,13 @@
 //! Who gets which digit, and which legs are armed: issue 3, items 5 and 6, and the arming.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::Story;
 use crate::{
     cast::Phone,
-    site::{CallState, Digits, Moment, Sound},
+    site::{CallState, Digits, Sound},
     stage::{Direction, SOON, Stage, Talk},
 };
 
@@ -21,29 +21,6 @@ pub const STORIES: &[Story] = &[
     Story::new("push_digits/far_end_is_a_colleague", internal),
 ];
 
-/// Waits until the phone has got these digits, and no other ones.
-fn got(
-    stage: &mut Stage<'_>,
-    phone: Phone,
-    since: Moment,
-    digits: &str,
-    within: Duration,
-) -> Result<()> {
-    let until = Instant::now() + within;
-    loop {
-        let got = stage.site.digits_got(phone, since);
-        if got == digits {
-            return Ok(());
-        }
-        ensure!(
-            Instant::now() < until,
-            "{phone} got the digits {got:?}, and should have got {digits:?}"
-        );
-        // A site has no wait for digits: this is the only story that would need it.
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// An IVR at the far end still works: every digit at once, a star alone when the switch has waited for more.
 fn other_digits(stage: &mut Stage<'_>) -> Result<()> {
     for direction in Direction::BOTH {
@@ -53,23 +30,27 @@ fn other_digits(stage: &mut Stage<'_>) -> Result<()> {
             stage.site.send_digits(talk.near, digits, Digits::Rtp)?;
             // The switch makes each digit a quarter of a second long, whatever the phone did.
             let within = Duration::from_millis(if digits.len() == 1 { 150 } else { 700 });
-            got(stage, Phone::Out1, since, digits, within)
+            stage
+                .got(Phone::Out1, since, digits, within)
                 .with_context(|| format!("{direction:?}"))?;
         }
         let since = stage.site.now();
         stage.site.send_digits(talk.near, "*", Digits::Rtp)?;
-        got(stage, Phone::Out1, since, "*", Duration::from_secs(3))
+        stage
+            .got(Phone::Out1, since, "*", Duration::from_secs(3))
             .with_context(|| format!("{direction:?}, a lone star"))?;
         let since = stage.site.now();
         stage.site.send_digits(talk.near, "*1", Digits::Rtp)?;
-        got(stage, Phone::Out1, since, "*1", Duration::from_secs(3))
+        stage
+            .got(Phone::Out1, since, "*1", Duration::from_secs(3))
             .with_context(|| format!("{direction:?}, a star and another digit"))?;
         // After a push that was cancelled it is as before.
         let push = stage.push_begins(talk, Digits::Rtp)?;
         stage.cancelled(push)?;
         let since = stage.site.now();
         stage.site.send_digits(talk.near, "5", Digits::Rtp)?;
-        got(stage, Phone::Out1, since, "5", Duration::from_millis(300))
+        stage
+            .got(Phone::Out1, since, "5", Duration::from_millis(300))
             .with_context(|| format!("{direction:?}, after a push"))?;
         stage.untouched(talk)?;
         stage.over(talk)?;
@@ -82,14 +63,9 @@ fn far_end_dials(stage: &mut Stage<'_>) -> Result<()> {
         let talk = stage.talk(direction, Phone::P1001)?;
         let since = stage.site.now();
         stage.site.send_digits(talk.far, "*92001#", Digits::Rtp)?;
-        got(
-            stage,
-            Phone::P1001,
-            since,
-            "*92001#",
-            Duration::from_secs(3),
-        )
-        .with_context(|| format!("{direction:?}"))?;
+        stage
+            .got(Phone::P1001, since, "*92001#", Duration::from_secs(3))
+            .with_context(|| format!("{direction:?}"))?;
         let heard = stage.site.heard(Phone::P1001, since);
         ensure!(
             heard.iter().all(|span| span.sound != Sound::Beep),
@@ -169,10 +145,9 @@ fn late(stage: &mut Stage<'_>) -> Result<()> {
 
 /// Both are known devices, and both are armed: each pushes the other one.
 fn internal(stage: &mut Stage<'_>) -> Result<()> {
+    stage.let_ring(&[Phone::P2002])?;
     let talk = stage.outbound(Phone::P1001, "2001", Phone::P2001)?;
     stage.let_ring(&[Phone::P1003])?;
-    // A phone that answers at once is armed some time later.
-    stage.armed(talk.near)?;
     let talk = stage.pushed(talk, "1003", Phone::P1003, Digits::Rtp)?;
     let turned = Talk {
         far: talk.near,

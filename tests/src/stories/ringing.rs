@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use super::Story;
 use crate::{
     cast::Phone,
+    report::Measure,
     site::{Call, CallState, OnRing, Sound},
     stage::{SOON, Stage, Talk},
 };
@@ -57,10 +58,8 @@ fn inbound(stage: &mut Stage<'_>) -> Result<()> {
             .iter()
             .map(|phone| stage.rings(*phone, since))
             .collect::<Result<Vec<_>>>()?;
-        let near = stage.dial(puller, "*33")?;
-        stage.talking(near)?;
+        let near = stage.measured_pickup(puller, "*33", Phone::Out1, Measure::RingingTime)?;
         stage.talking(far)?;
-        stage.two_way(Phone::Out1, puller)?;
         for fork in forks {
             elsewhere(stage, fork)?;
         }

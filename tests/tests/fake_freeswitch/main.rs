@@ -22,7 +22,7 @@ use anyhow::{Context, Result};
 use callhop_tests::{
     program,
     report::Ledger,
-    site::Site,
+    site::{Kind, Site},
     stage::Stage,
     stories::{self, Story},
 };
@@ -76,7 +76,7 @@ fn run() -> Result<ExitCode> {
 
 /// Plays a story and prints its line; 0 is passed, 1 failed, 2 skipped.
 fn told(story: Story, callhop: &Path) -> usize {
-    if let Some(why) = story.not_on_fake {
+    if let Some(why) = story.why_not_on(Kind::Fake) {
         println!("SKIP {}: {why}", story.name);
         return 2;
     }

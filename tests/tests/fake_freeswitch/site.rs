@@ -19,8 +19,8 @@ use callhop_fakeswitch::{
 use callhop_tests::{
     cast::{EXTENSIONS, Phone},
     controller::{Controller, Setup},
-    faults::{DatabaseLock, Swallow},
-    live::{config::NATIVE_INTERCEPT, ports::local},
+    faults::{DatabaseLock, Passage, Swallow, Way},
+    live::{freeswitch::config::NATIVE_INTERCEPT, ports::local},
     site::{
         Call, CallReport, CallState, Dial, Digits, Forgery, HandOver, Kind, Moment, OnRing, Site,
         Sound, Span,
@@ -45,6 +45,7 @@ pub(crate) struct Fake {
     origin: Instant,
     database_lock: Option<DatabaseLock>,
     swallow: Option<Swallow>,
+    way: Way,
     dir: TempDir,
 }
 
@@ -133,14 +134,18 @@ impl Fake {
             })?;
             phones.insert(phone, made);
         }
+        let way = Way::new(free_port()?, switch.esl_addr())?;
         let database = dir.path().join("callhop/callhop.db");
         let controller = Controller::new(Setup {
             program: callhop.to_owned(),
             dir: dir.path().join("callhop"),
             store_url: format!("sqlite://{}", database.display()),
-            switches: vec![("lab".into(), switch.esl_addr().to_string(), PASSWORD.into())],
+            switch: format!(
+                "[[freeswitch]]\nname = \"lab\"\naddress = \"{}\"\npassword = \"{PASSWORD}\"\n\
+                 outside = \"sofia/external/{{number}}@127.0.0.1:5090\"\n",
+                way.address()
+            ),
             http,
-            outside: Some("sofia/external/{number}@127.0.0.1:5090".to_owned()),
         })?;
         let mut fake = Self {
             controller,
@@ -151,6 +156,7 @@ impl Fake {
             origin: Instant::now(),
             database_lock: None,
             swallow: None,
+            way,
             dir,
         };
         fake.register(Phone::P1001b, false)?;
@@ -595,11 +601,49 @@ impl Site for Fake {
         registered.try_for_each(|phone| self.register(phone, true))
     }
 
-    fn switch_api(&mut self, command: &str) -> Result<String> {
-        Ok(self.runtime.block_on(self.switch.api(command))?)
+    fn links(&mut self, up: bool) -> Result<()> {
+        self.way
+            .set(if up { Passage::Open } else { Passage::Closed });
+        Ok(())
     }
 
-    fn channel_of(&mut self, call: Call) -> Result<String> {
-        Ok(self.channel(call)?.to_owned())
+    fn switch_forgets(&mut self) -> Result<()> {
+        // Its mod_hash is in memory, and gone with it.
+        Ok(())
+    }
+
+    fn is_armed(&mut self, call: Call) -> Result<bool> {
+        let asked = format!("uuid_getvar {} callhop_armed", self.channel(call)?);
+        Ok(self.runtime.block_on(self.switch.api(&asked))? == "true")
+    }
+
+    fn channels(&mut self) -> Result<Vec<String>> {
+        // Its phones know what there is; it keeps no list beside them.
+        Ok(Vec::new())
+    }
+
+    fn native_pull(&mut self, far: Call) -> Result<String> {
+        Ok(format!("{NATIVE_INTERCEPT}{}", self.channel(far)?))
+    }
+
+    fn native_pickup(&mut self, far: Call, _ringing: Call) -> Result<String> {
+        self.native_pull(far)
+    }
+
+    fn native_bridge(&mut self, one: Call, other: Call) -> Result<()> {
+        let asked = format!(
+            "uuid_bridge {} {}",
+            self.channel(one)?,
+            self.channel(other)?
+        );
+        Ok(self.runtime.block_on(self.switch.api(&asked)).map(drop)?)
+    }
+
+    fn native_split(&mut self, _near: Call, _far: Call) -> Result<()> {
+        bail!("the fake knows Callhop's extensions only")
+    }
+
+    fn native_ring(&mut self, _far: Call) -> Result<()> {
+        bail!("the fake knows Callhop's extensions only")
     }
 }

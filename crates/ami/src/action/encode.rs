@@ -85,17 +85,14 @@ impl Action {
             | Self::PjsipShowContacts
             | Self::PjsipShowRegistrationInboundContactStatuses => {}
             Self::Events(mask) => out.header("EventMask", &mask.text())?,
-            Self::Filter { event } => {
+            Self::Filter(filter) => {
                 out.header("Operation", "Add")?;
-                // A regular expression that is looked for in the whole event. Without its end `Hangup` would let `HangupRequest`
-                // through. The newer `MatchCriteria` names one event exactly, but switches before 20.10 don't know it, and 22.10
-                // refuses it beside a `Filter`.
-                out.header("Filter", &format!("Event: {event}[^A-Za-z]"))?;
+                out.header("Filter", &filter.text())?;
             }
             Self::Status { channel, variables } => {
-                out.header("Channel", channel.as_str())?;
+                out.optional("Channel", channel.as_ref().map(|channel| channel.as_str()))?;
                 if !variables.is_empty() {
-                    let names: Vec<_> = variables.iter().map(|name| name.as_str()).collect();
+                    let names: Vec<_> = variables.iter().map(|variable| variable.text()).collect();
                     out.header("Variables", &names.join(","))?;
                 }
             }

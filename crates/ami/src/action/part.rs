@@ -189,6 +189,35 @@ impl From<DialString> for Value {
     }
 }
 
+/// Which events are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventFilter {
+    /// Those of this name. An event of another name that quotes this one's first line comes, too.
+    Only(Word),
+    /// Those in which no line begins another event.
+    ///
+    /// A caller may write `%0d%0a` into the number that it dials or into its own, and Asterisk prints both as they are (22.10,
+    /// measured, without any authentication): so anybody could put whole events into this link. The filter is looked for in an event
+    /// before it is sent, so such a one is not sent at all.
+    NoneInside,
+}
+
+impl EventFilter {
+    /// As `match_filter` of main/manager.c reads it: a POSIX regular expression that is looked for in the whole event, `!` in front of
+    /// one that must not be found.
+    pub(super) fn text(&self) -> String {
+        match self {
+            // Without its end `Hangup` would let `HangupRequest` through. The newer `MatchCriteria` names one event exactly, but
+            // switches before 20.10 don't know it, and 22.10 refuses it beside a `Filter`.
+            Self::Only(event) => format!("Event: {event}[^A-Za-z]"),
+            // The event's own first line has nothing in front.
+            Self::NoneInside => {
+                "![[:cntrl:]][[:space:]]*[Ee][Vv][Ee][Nn][Tt][[:space:]]*:".to_owned()
+            }
+        }
+    }
+}
+
 /// What `Getvar` reads: a variable, or one of these functions. `DB(...)` is none of them: Asterisk refuses to read it so (`Dangerous
 /// function`, main/pbx_functions.c) and gives an empty value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,6 +234,8 @@ pub enum Variable {
     ChannelState,
     /// `CHANNEL(pjsip,call-id)`: the Call-ID of the phone's dialog.
     ChannelCallId,
+    /// `CHANNEL(pjsip,remote_addr)`: the address and port of the phone.
+    ChannelRemoteAddress,
     /// `CALLERID(num)`.
     CallerNumber,
     /// `CALLERID(name)`.
@@ -237,6 +268,7 @@ impl Variable {
             Self::ChannelOnhold => "CHANNEL(onhold)".to_owned(),
             Self::ChannelState => "CHANNEL(state)".to_owned(),
             Self::ChannelCallId => "CHANNEL(pjsip,call-id)".to_owned(),
+            Self::ChannelRemoteAddress => "CHANNEL(pjsip,remote_addr)".to_owned(),
             Self::CallerNumber => "CALLERID(num)".to_owned(),
             Self::CallerName => "CALLERID(name)".to_owned(),
             Self::ConnectedNumber => "CONNECTEDLINE(num)".to_owned(),

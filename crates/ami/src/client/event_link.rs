@@ -6,7 +6,7 @@ use std::fmt;
 use tokio::net::ToSocketAddrs;
 
 use super::{ConnectError, LoggedIn, Login, Options, is_harmless, is_permission_denied, log_in};
-use crate::action::{Action, EventMask, Privilege};
+use crate::action::{Action, EventFilter, EventMask, Privilege};
 use crate::event::{Event, ReplyStatus};
 use crate::link::{LinkError, Reader, Writer};
 use crate::word::Word;
@@ -17,7 +17,7 @@ pub struct Subscription {
     /// The classes. What the user may not read (`read` in manager.conf) is left out silently: whether it may is said by
     /// `manager show user`.
     pub classes: Vec<Privilege>,
-    /// Of these classes only the events of these names; all of them if empty. Takes the permission `system`.
+    /// Of these classes only the events of these names; all of them if empty.
     pub only: Vec<Word>,
 }
 
@@ -31,7 +31,8 @@ pub struct EventLink {
 }
 
 impl EventLink {
-    /// Connects, logs in and subscribes. From then on the switch queues events for us.
+    /// Connects, logs in and subscribes. From then on the switch queues events for us, and none that holds another one
+    /// ([`EventFilter::NoneInside`]). Takes the permission `system`.
     ///
     /// # Errors
     /// Which step failed, see [`ConnectError`].
@@ -42,9 +43,9 @@ impl EventLink {
         options: &Options,
     ) -> Result<Self, ConnectError> {
         let mut link = log_in(addr, login, options).await?;
-        for event in &subscription.only {
-            let event = event.clone();
-            ask(&mut link, &Action::Filter { event }, options).await?;
+        let only = subscription.only.iter().cloned().map(EventFilter::Only);
+        for filter in std::iter::once(EventFilter::NoneInside).chain(only) {
+            ask(&mut link, &Action::Filter(filter), options).await?;
         }
         // What came before belongs to no subscription.
         link.early.clear();

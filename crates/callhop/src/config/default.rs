@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use callhop_calls::{push::PushPolicy, star::Features};
 
-use super::{Config, Freeswitch, Http, Log, LogFormat, Secret, Store};
+use super::{Asterisk, Config, Endpoints, Freeswitch, Http, Log, LogFormat, Secret, Store};
 
 impl Default for Config {
     fn default() -> Self {
@@ -12,6 +12,7 @@ impl Default for Config {
             store: Store::default(),
             http: Http::default(),
             freeswitch: vec![Freeswitch::default()],
+            asterisk: Vec::new(),
             features: Features::default(),
             push: PushPolicy::default(),
             domains: Default::default(),
@@ -46,6 +47,25 @@ impl Default for Freeswitch {
             name: "freeswitch".parse().expect("a word is a switch name"),
             address: "127.0.0.1:8021".to_owned(),
             password: Secret::new("ClueCon"),
+            context: "default".to_owned(),
+            outside: None,
+        }
+    }
+}
+
+impl Default for Asterisk {
+    /// What a manager interface listens on when it was just enabled (Asterisk, `configs/samples/manager.conf.sample`). It has
+    /// no user of its own.
+    #[allow(clippy::expect_used)] // the name is a constant
+    fn default() -> Self {
+        Self {
+            name: "asterisk".parse().expect("a word is a switch name"),
+            address: "127.0.0.1:5038".to_owned(),
+            username: "callhop".to_owned(),
+            secret: Secret::new(""),
+            tls: false,
+            tls_ca: None,
+            endpoints: Endpoints::default(),
             context: "default".to_owned(),
             outside: None,
         }

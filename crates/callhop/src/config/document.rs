@@ -225,6 +225,32 @@ impl<'a> Document<'a> {
         sections
     }
 
+    /// The texts of a table that have names of the admin's choice, with those names.
+    pub(super) fn named_texts(
+        &mut self,
+        parent: &mut Section<'a>,
+        key: &'static str,
+    ) -> Vec<(String, Found<String>)> {
+        let mut all = self.table(parent, key, None);
+        let mut texts = Vec::new();
+        for (name, (line, value)) in std::mem::take(&mut all.entries) {
+            match value {
+                DeValue::String(text) => texts.push((
+                    name,
+                    Found {
+                        value: text.into_owned(),
+                        at: Origin::Line(line),
+                    },
+                )),
+                other => {
+                    let path = format!("{}.\"{name}\"", all.path);
+                    self.wrong_type(&path, line, "a text in quotes", &other);
+                }
+            }
+        }
+        texts
+    }
+
     /// A text, from the environment or else from the file.
     pub(super) fn text(
         &mut self,
@@ -394,7 +420,7 @@ impl<'a> Document<'a> {
             }
             (None, Some(named)) => (named.value, named.at),
         };
-        match std::fs::read_to_string(self.folder.join(&path)) {
+        match std::fs::read_to_string(self.path(&path)) {
             Ok(text) => Some(Found {
                 value: text.trim_end_matches(['\r', '\n']).to_owned(),
                 at,
@@ -405,6 +431,16 @@ impl<'a> Document<'a> {
                 None
             }
         }
+    }
+
+    /// How much is wrong so far.
+    pub(super) fn problems(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// A path of the file: a relative one begins where the file is.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
     }
 
     fn variable(&mut self, section: &Section<'a>, key: &str) -> Option<Found<String>> {

@@ -3,7 +3,7 @@
 //! Owns the search for the file, the names of the keys and what they may hold.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -18,7 +18,8 @@ use callhop_calls::{
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    Config, Environment, Freeswitch, Http, Log, LogFormat, Origin, Problem, Secret, Store,
+    Asterisk, Config, Environment, Freeswitch, Http, Log, LogFormat, Origin, Problem, Secret,
+    Store,
     document::{Document, Section},
     push,
 };
@@ -112,14 +113,15 @@ pub fn read(text: &str, folder: &Path, environment: &Environment) -> Result<Conf
     let d = &mut document;
     let store = store(d, &mut root, folder);
     let http = http(d, &mut root);
-    let freeswitch = switches(d, &mut root);
+    let (freeswitch, asterisk) = switches(d, &mut root);
+    let no_outside = push::no_outside(&freeswitch, &asterisk);
     let mut section = d.section(&mut root, "features");
     let features = features(d, &mut section, &Features::default());
     d.finish(section);
     let mut section = d.section(&mut root, "push");
-    let push = push::settings(d, &mut section, &PushPolicy::default(), &freeswitch);
+    let push = push::settings(d, &mut section, &PushPolicy::default(), &no_outside);
     d.finish(section);
-    let domains = domains(d, &mut root, &features, &push, &freeswitch);
+    let domains = domains(d, &mut root, &features, &push, &no_outside);
     let log = log(d, &mut root);
     d.finish(root);
     let problems = document.into_problems();
@@ -128,6 +130,7 @@ pub fn read(text: &str, folder: &Path, environment: &Environment) -> Result<Conf
             store,
             http,
             freeswitch,
+            asterisk,
             features,
             push,
             domains,
@@ -201,54 +204,151 @@ fn http<'a>(d: &mut Document<'a>, root: &mut Section<'a>) -> Http {
     http
 }
 
-fn switches<'a>(d: &mut Document<'a>, root: &mut Section<'a>) -> Vec<Freeswitch> {
-    let mut sections = d.tables(root, "freeswitch");
-    if sections.is_empty() {
+fn switches<'a>(d: &mut Document<'a>, root: &mut Section<'a>) -> (Vec<Freeswitch>, Vec<Asterisk>) {
+    let asterisk = d.tables(root, "asterisk");
+    let mut freeswitch = d.tables(root, "freeswitch");
+    if freeswitch.is_empty() && asterisk.is_empty() {
         // One switch with the default name, which the environment can still change.
-        sections.push(d.table(root, "freeswitch", None));
+        freeswitch.push(d.table(root, "freeswitch", None));
     }
-    let mut switches: Vec<Freeswitch> = Vec::new();
-    for mut section in sections {
-        let mut switch = Freeswitch::default();
-        if let Some(found) = d.text(&mut section, "name") {
-            match found.value.parse::<SwitchName>() {
-                Ok(name) => switch.name = name,
-                Err(error) => d.report(found.at, section.full("name"), error.to_string()),
-            }
+    let mut names = BTreeSet::new();
+    let freeswitch = freeswitch
+        .into_iter()
+        .map(|section| freeswitch_of(d, section, &mut names))
+        .collect();
+    let asterisk = asterisk
+        .into_iter()
+        .map(|section| asterisk_of(d, section, &mut names))
+        .collect();
+    (freeswitch, asterisk)
+}
+
+/// The name of a switch; from then on the environment can set the keys of its section.
+fn switch_name<'a>(
+    d: &mut Document<'a>,
+    section: &mut Section<'a>,
+    kind: &str,
+    default: SwitchName,
+    names: &mut BTreeSet<SwitchName>,
+) -> SwitchName {
+    let mut name = default;
+    if let Some(found) = d.text(section, "name") {
+        match found.value.parse::<SwitchName>() {
+            Ok(given) => name = given,
+            Err(error) => d.report(found.at, section.full("name"), error.to_string()),
         }
-        if switches.iter().any(|other| other.name == switch.name) {
+    }
+    if !names.insert(name.clone()) {
+        let message = format!(
+            "there are two switches with the name {:?}, give each its own",
+            name.as_str()
+        );
+        d.report(section.at.clone(), section.full("name"), message);
+    }
+    let variable = name.as_str().to_uppercase().replace('-', "_");
+    section.set_prefix(format!("CALLHOP_{kind}__{variable}__"));
+    name
+}
+
+fn address<'a>(d: &mut Document<'a>, section: &mut Section<'a>, place: &mut String) {
+    if let Some(found) = d.text(section, "address") {
+        if is_host_and_port(&found.value) {
+            *place = found.value;
+        } else {
             let message = format!(
-                "there are two switches with the name {:?}, give each its own",
-                switch.name.as_str()
+                "{:?} is not a host and a port, such as {place}",
+                found.value
             );
-            d.report(section.at.clone(), section.full("name"), message);
+            d.report(found.at, section.full("address"), message);
         }
-        let name = switch.name.as_str().to_uppercase().replace('-', "_");
-        section.set_prefix(format!("CALLHOP_FREESWITCH__{name}__"));
-        if let Some(found) = d.text(&mut section, "address") {
-            if is_host_and_port(&found.value) {
-                switch.address = found.value;
-            } else {
-                let message = format!(
-                    "{:?} is not a host and a port, such as 127.0.0.1:8021",
-                    found.value
-                );
-                d.report(found.at, section.full("address"), message);
-            }
-        }
-        if let Some(found) = d.secret(&mut section, "password", "password_file") {
-            if found.value.is_empty() || found.value.contains(['\r', '\n', '\0']) {
-                let message = "a password is one line, and not empty".to_owned();
-                d.report(found.at, section.full("password"), message);
-            } else {
-                switch.password = Secret::new(found.value);
-            }
-        }
-        push::of_switch(d, &mut section, &mut switch);
-        d.finish(section);
-        switches.push(switch);
     }
-    switches
+}
+
+/// A password or secret; `None` if there is none, or none that can be used.
+fn password<'a>(
+    d: &mut Document<'a>,
+    section: &mut Section<'a>,
+    [key, key_file]: [&'static str; 2],
+) -> Option<Secret> {
+    let found = d.secret(section, key, key_file)?;
+    if found.value.is_empty() || found.value.contains(['\r', '\n', '\0']) {
+        let message = format!("a {key} is one line, and not empty");
+        d.report(found.at, section.full(key), message);
+        return None;
+    }
+    Some(Secret::new(found.value))
+}
+
+fn freeswitch_of<'a>(
+    d: &mut Document<'a>,
+    mut section: Section<'a>,
+    names: &mut BTreeSet<SwitchName>,
+) -> Freeswitch {
+    let mut switch = Freeswitch::default();
+    switch.name = switch_name(d, &mut section, "FREESWITCH", switch.name, names);
+    address(d, &mut section, &mut switch.address);
+    if let Some(given) = password(d, &mut section, ["password", "password_file"]) {
+        switch.password = given;
+    }
+    push::of_freeswitch(d, &mut section, &mut switch);
+    d.finish(section);
+    switch
+}
+
+fn asterisk_of<'a>(
+    d: &mut Document<'a>,
+    mut section: Section<'a>,
+    names: &mut BTreeSet<SwitchName>,
+) -> Asterisk {
+    let mut switch = Asterisk::default();
+    switch.name = switch_name(d, &mut section, "ASTERISK", switch.name, names);
+    address(d, &mut section, &mut switch.address);
+    if let Some(found) = d.text(&mut section, "username") {
+        match callhop_ami::word::UserName::new(found.value.as_str()) {
+            Ok(_) => switch.username = found.value,
+            Err(error) => d.report(found.at, section.full("username"), error.to_string()),
+        }
+    }
+    let before = d.problems();
+    match password(d, &mut section, ["secret", "secret_file"]) {
+        Some(given) => switch.secret = given,
+        None if d.problems() > before => {}
+        None => d.report(
+            section.at.clone(),
+            section.full("secret"),
+            "the manager user's secret is needed, as in manager.conf".to_owned(),
+        ),
+    }
+    if let Some(tls) = d.flag(&mut section, "tls") {
+        switch.tls = tls;
+    }
+    if let Some(found) = d.text(&mut section, "tls_ca") {
+        switch.tls_ca = Some(d.path(&found.value));
+    }
+    let patterns = d.named_texts(&mut section, "endpoints");
+    if patterns.is_empty() {
+        let message = "which endpoints are which devices? such as endpoints = { \"example.com\" = \"{number}\" }";
+        d.report(
+            section.at.clone(),
+            section.full("endpoints"),
+            message.to_owned(),
+        );
+    }
+    for (domain, found) in patterns {
+        let added = match domain.parse::<Domain>() {
+            Ok(domain) => switch
+                .endpoints
+                .add(domain, &found.value)
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = added {
+            d.report(found.at, section.full("endpoints"), error);
+        }
+    }
+    push::of_asterisk(d, &mut section, &mut switch);
+    d.finish(section);
+    switch
 }
 
 fn is_host_and_port(text: &str) -> bool {
@@ -324,7 +424,7 @@ fn domains<'a>(
     root: &mut Section<'a>,
     features_above: &Features,
     push_above: &PushPolicy,
-    switches: &[Freeswitch],
+    no_outside: &[String],
 ) -> BTreeMap<Domain, Policy> {
     let mut domains = BTreeMap::new();
     for (name, mut section) in d.named_tables(root, "domains") {
@@ -346,7 +446,7 @@ fn domains<'a>(
         policy.features = features(d, &mut own, features_above);
         d.finish(own);
         let mut own = d.table(&mut section, "push", None);
-        policy.push = push::settings(d, &mut own, push_above, switches);
+        policy.push = push::settings(d, &mut own, push_above, no_outside);
         d.finish(own);
         let at = section.at.clone();
         let path = format!("domains.\"{name}\"");

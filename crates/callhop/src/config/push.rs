@@ -12,7 +12,7 @@ use callhop_calls::{
 use callhop_esl::word::{DialString, Sound, Word};
 
 use super::{
-    Freeswitch,
+    Asterisk, Freeswitch,
     document::{Document, Found, Section},
 };
 
@@ -33,21 +33,16 @@ pub(super) fn settings<'a>(
     d: &mut Document<'a>,
     section: &mut Section<'a>,
     above: &PushPolicy,
-    switches: &[Freeswitch],
+    no_outside: &[String],
 ) -> PushPolicy {
     let mut push = above.clone();
     if let Some(found) = d.texts(section, "allow") {
         push.allow = patterns(d, section, found.value);
-        let without: Vec<&str> = switches
-            .iter()
-            .filter(|switch| switch.outside.is_none())
-            .map(|switch| switch.name.as_str())
-            .collect();
-        if !push.allow.is_empty() && !without.is_empty() {
+        if !push.allow.is_empty() && !no_outside.is_empty() {
             let message = format!(
-                "the switch {} has no outside: [[freeswitch]] has to say how these numbers are dialled, such as \
-                 outside = \"sofia/gateway/trunk/{{number}}\"",
-                without.join(", ")
+                "the switch {} has no outside: its section has to say how these numbers are dialled, such as \
+                 outside = \"sofia/gateway/trunk/{{number}}\" on FreeSWITCH, \"PJSIP/{{number}}@trunk\" on Asterisk",
+                no_outside.join(", ")
             );
             d.report(found.at, section.full("allow"), message);
         }
@@ -93,8 +88,17 @@ pub(super) fn settings<'a>(
     push
 }
 
+/// The switches that can't dial a number outside.
+pub(super) fn no_outside(freeswitch: &[Freeswitch], asterisk: &[Asterisk]) -> Vec<String> {
+    let freeswitch = freeswitch.iter().map(|s| (&s.name, &s.outside));
+    let all = freeswitch.chain(asterisk.iter().map(|s| (&s.name, &s.outside)));
+    all.filter(|(_, outside)| outside.is_none())
+        .map(|(name, _)| name.to_string())
+        .collect()
+}
+
 /// The context of `callhop.xml`, and how numbers outside are dialled.
-pub(super) fn of_switch<'a>(
+pub(super) fn of_freeswitch<'a>(
     d: &mut Document<'a>,
     section: &mut Section<'a>,
     switch: &mut Freeswitch,
@@ -102,13 +106,45 @@ pub(super) fn of_switch<'a>(
     if let Some(context) = checked(d, section, "context", context_problem) {
         switch.context = context;
     }
-    if let Some(found) = d.text(section, "outside") {
-        if let Some(problem) = outside_problem(&found.value) {
-            d.report(found.at, section.full("outside"), problem);
-        }
-        // Kept even if it is wrong, so that it is not called missing as well.
-        switch.outside = Some(found.value);
+    let tried = |text| DialString::new(text).err().map(|error| error.to_string());
+    switch.outside = outside(d, section, "sofia/gateway/trunk/{number}", tried);
+}
+
+/// How numbers outside are dialled.
+pub(super) fn of_asterisk<'a>(
+    d: &mut Document<'a>,
+    section: &mut Section<'a>,
+    switch: &mut Asterisk,
+) {
+    if let Some(context) = checked(d, section, "context", context_problem) {
+        switch.context = context;
     }
+    let tried = |text| {
+        let word = callhop_ami::word::DialString::new(text);
+        word.err().map(|error| error.to_string())
+    };
+    switch.outside = outside(d, section, "PJSIP/{number}@trunk", tried);
+}
+
+fn outside<'a>(
+    d: &mut Document<'a>,
+    section: &mut Section<'a>,
+    example: &str,
+    tried: fn(String) -> Option<String>,
+) -> Option<String> {
+    let found = d.text(section, "outside")?;
+    let problem = if found.value.contains("{number}") {
+        tried(found.value.replace("{number}", ANY_NUMBER))
+    } else {
+        Some(format!(
+            "there is no {{number}} in it, such as in {example}"
+        ))
+    };
+    if let Some(problem) = problem {
+        d.report(found.at, section.full("outside"), problem);
+    }
+    // Kept even if it is wrong, so that it is not called missing as well.
+    Some(found.value)
 }
 
 /// A text without a problem.
@@ -191,14 +227,4 @@ fn context_problem(context: &str) -> Option<String> {
         )),
         Ok(_) => None,
     }
-}
-
-fn outside_problem(outside: &str) -> Option<String> {
-    if !outside.contains("{number}") {
-        return Some(
-            "there is no {number} in it, such as in sofia/gateway/trunk/{number}".to_owned(),
-        );
-    }
-    let tried = outside.replace("{number}", ANY_NUMBER);
-    DialString::new(tried).err().map(|error| error.to_string())
 }

@@ -7,7 +7,7 @@ use callhop_calls::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Config, LogFormat};
+use super::{Asterisk, Config, LogFormat};
 
 impl Config {
     /// What counts, as it would be written in `callhop.toml`; secrets are `(hidden)`.
@@ -29,12 +29,13 @@ impl Config {
                 value
             })
             .collect();
+        let asterisk: Vec<Value> = self.asterisk.iter().map(asterisk_value).collect();
         let domains: Map<String, Value> = self
             .domains
             .iter()
             .map(|(domain, policy)| (domain.to_string(), domain_value(policy)))
             .collect();
-        json!({
+        let mut value = json!({
             "store": { "url": without_password(self.store.url.reveal()) },
             "http": { "listen": self.http.listen.to_string() },
             "freeswitch": switches,
@@ -48,8 +49,37 @@ impl Config {
                 },
                 "level": self.log.level,
             },
-        })
+        });
+        // Where there is none of a kind, nothing is said of it: an empty list would not be what the file says.
+        if !asterisk.is_empty() {
+            value["asterisk"] = asterisk.into();
+        }
+        value
     }
+}
+
+fn asterisk_value(switch: &Asterisk) -> Value {
+    let endpoints: Map<String, Value> = switch
+        .endpoints
+        .patterns()
+        .map(|(domain, pattern)| (domain.to_string(), pattern.into()))
+        .collect();
+    let mut value = json!({
+        "name": switch.name.as_str(),
+        "address": switch.address,
+        "username": switch.username,
+        "secret": "(hidden)",
+        "tls": switch.tls,
+        "endpoints": endpoints,
+        "context": switch.context,
+    });
+    if let Some(authority) = &switch.tls_ca {
+        value["tls_ca"] = authority.display().to_string().into();
+    }
+    if let Some(outside) = &switch.outside {
+        value["outside"] = outside.as_str().into();
+    }
+    value
 }
 
 fn features_value(features: &Features) -> Value {

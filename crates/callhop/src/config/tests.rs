@@ -227,7 +227,7 @@ level = "info,=,"
             "line 17: domains.\"la b\": a domain has the character ' ' at position 3, which is not allowed",
             "line 19: log.format: \"xml\" is neither \"text\" nor \"json\"",
             "line 20: log.level: invalid filter directive",
-            "line 21: nonsense: there is no such key; the file has store, http, freeswitch, features, push, domains, log",
+            "line 21: nonsense: there is no such key; the file has store, http, asterisk, freeswitch, features, push, domains, log",
             "environment CALLHOP_STORE__URI: this variable sets no key (CALLHOP_SECTION__KEY)",
         ],
     );
@@ -376,8 +376,9 @@ ring_timeout = 5
     );
     let no_way = |line: usize, key: &str, switches: &str| {
         format!(
-            "line {line}: {key}: the switch {switches} has no outside: [[freeswitch]] has to say how these numbers are \
-             dialled, such as outside = \"sofia/gateway/trunk/{{number}}\""
+            "line {line}: {key}: the switch {switches} has no outside: its section has to say how these numbers are \
+             dialled, such as outside = \"sofia/gateway/trunk/{{number}}\" on FreeSWITCH, \"PJSIP/{{number}}@trunk\" on \
+             Asterisk"
         )
     };
     wrong(
@@ -390,5 +391,37 @@ ring_timeout = 5
          [[freeswitch]]\nname = 'c'\n[domains.'x'.push]\nallow = ['0.*']\n[domains.'y']\n",
         &[],
         &[&no_way(9, "domains.\"x\".push.allow", "b, c")],
+    );
+}
+
+#[test]
+fn an_asterisk_needs_a_secret_and_names_for_its_endpoints() {
+    let config = good(
+        "[[asterisk]]\nname = 'pbx'\naddress = '127.0.0.1:5039'\nusername = 'ch'\nsecret = 'hunter2'\ntls = true\n\
+         endpoints = { 'a.test' = '{number}', 'b.test' = 'b-{number}' }\noutside = 'PJSIP/{number}@trunk'\n\
+         [push]\nallow = ['0.*']\n",
+        &[("CALLHOP_ASTERISK__PBX__SECRET", "hunter3")],
+    );
+    assert!(config.freeswitch.is_empty());
+    let asterisk = &config.asterisk[0];
+    assert_eq!(asterisk.secret.reveal(), "hunter3");
+    assert!(asterisk.tls);
+    let device = asterisk.endpoints.device("b-1001").unwrap();
+    assert_eq!(device.to_string(), "1001@b.test");
+    let printed = format!("{config:?} {}", config.effective());
+    assert!(!printed.contains("hunter"), "{printed}");
+
+    wrong(
+        "[[freeswitch]]\nname = 'a'\n[[asterisk]]\nname = 'a'\nusername = 'a b'\nendpoints = { 'x' = '100' }\n\
+         [[asterisk]]\nname = 'c'\nsecret = ''\n",
+        &[],
+        &[
+            "line 3: asterisk.name: there are two switches with the name \"a\", give each its own",
+            "line 3: asterisk.secret: the manager user's secret is needed, as in manager.conf",
+            "line 5: asterisk.username: user: ' ' is not allowed",
+            "line 6: asterisk.endpoints: there is no {number} in \"100\", such as in \"{number}\" or \"example-{number}\"",
+            "line 7: asterisk.endpoints: which endpoints are which devices? such as endpoints = { \"example.com\" = \"{number}\" }",
+            "line 9: asterisk.secret: a secret is one line, and not empty",
+        ],
     );
 }

@@ -12,6 +12,7 @@
 mod directory;
 mod journal;
 mod metrics;
+mod orders;
 mod task;
 pub mod view;
 
@@ -27,10 +28,10 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use crate::config::Config;
-use crate::freeswitch::translate::Caller;
-use crate::freeswitch::{Commands, Dialplan, Driver, Orders};
-use crate::http;
+use crate::switch::{Caller, RunError, Switch};
+use crate::{asterisk, freeswitch, http};
 
+use orders::Orders;
 use task::{CoreTask, Message};
 
 pub use directory::DirectorySync;
@@ -51,11 +52,14 @@ const LINK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a star code waits for a switch that is being read.
 const FRESH_TIMEOUT: Duration = Duration::from_millis(400);
 
+/// The way to each switch.
+type Switches = Arc<HashMap<SwitchName, Arc<dyn Switch>>>;
+
 /// Everything that a question needs.
 #[derive(Debug, Clone)]
 pub struct Controller {
     core: Core,
-    switches: Arc<HashMap<SwitchName, Commands>>,
+    switches: Switches,
     directory: Arc<DirectorySync>,
     metrics: Arc<Metrics>,
 }
@@ -74,7 +78,7 @@ pub enum AskError {
     NotWaiting(ChannelId),
     /// The switch could not be asked who calls.
     #[error("the switch could not be asked")]
-    Switch(#[from] crate::freeswitch::RunError),
+    Switch(#[from] RunError),
     /// The extension is not known, or not named properly.
     #[error("no such extension")]
     NoExtension,
@@ -150,14 +154,15 @@ impl Controller {
             return Err(AskError::NoExtension);
         };
         let (reply, answer) = oneshot::channel();
+        let commands = self.commands(&switch)?.clone();
         self.core.put(Message::Hunt(
             switch,
             ExtensionId::new(number, domain),
             reply,
         ));
+        let answer = answer.await.map_err(|_| AskError::Ending)?;
         answer
-            .await
-            .map_err(|_| AskError::Ending)?
+            .map(|answer| commands.dial_string(&answer))
             .ok_or(AskError::NoExtension)
     }
 
@@ -188,11 +193,13 @@ impl Controller {
         Ok(())
     }
 
+    fn commands(&self, switch: &SwitchName) -> Result<&Arc<dyn Switch>, AskError> {
+        let commands = self.switches.get(switch);
+        commands.ok_or_else(|| AskError::UnknownSwitch(switch.clone()))
+    }
+
     async fn caller(&self, switch: &SwitchName, channel: &ChannelId) -> Result<Caller, AskError> {
-        let commands = self
-            .switches
-            .get(switch)
-            .ok_or_else(|| AskError::UnknownSwitch(switch.clone()))?;
+        let commands = self.commands(switch)?;
         commands.until_linked(LINK_TIMEOUT).await;
         let (caller, ()) = tokio::join!(
             commands.caller(channel),
@@ -237,32 +244,31 @@ pub async fn run(
     ));
 
     let journal = Journal::start(store.clone(), metrics.clone(), task::unix_now);
-    let names: Vec<_> = config.freeswitch.iter().map(|s| s.name.clone()).collect();
+    let names: Vec<_> = config.switches().map(|(name, _)| name.clone()).collect();
     core.send(Input::OpenMoves(
         journal::open_moves(store.as_ref(), &names, &metrics).await,
     ));
 
-    let mut switches = HashMap::new();
-    let mut orders = HashMap::new();
+    for (switch, address) in config.switches() {
+        info!(%switch, address, "waiting for the switch");
+    }
+    let mut switches: HashMap<SwitchName, Arc<dyn Switch>> = HashMap::new();
     let mut drivers = Vec::new();
     for switch in &config.freeswitch {
-        let (driver, commands) = Driver::new(switch, core.clone(), metrics.clone());
-        info!(switch = %switch.name, address = %switch.address, "waiting for the switch");
-        let dialplan = Dialplan {
-            context: switch.context.clone(),
-            outside: switch.outside.clone(),
-        };
-        let queue = Orders::start(
-            switch.name.clone(),
-            commands.clone(),
-            dialplan,
-            journal.clone(),
-            core.clone(),
-        );
-        orders.insert(switch.name.clone(), queue);
-        switches.insert(switch.name.clone(), commands);
+        let (driver, commands) = freeswitch::Driver::new(switch, core.clone(), metrics.clone());
+        switches.insert(switch.name.clone(), Arc::new(commands));
         drivers.push(tokio::spawn(driver.run()));
     }
+    for switch in &config.asterisk {
+        let (driver, commands) = asterisk::Driver::new(switch, core.clone(), metrics.clone())?;
+        switches.insert(switch.name.clone(), Arc::new(commands));
+        drivers.push(tokio::spawn(driver.run()));
+    }
+    let orders = switches.iter().map(|(name, switch)| {
+        let orders = Orders::start(name.clone(), switch.clone(), journal.clone(), core.clone());
+        (name.clone(), orders)
+    });
+    let orders = orders.collect();
     let switches = Arc::new(switches);
     let task = CoreTask::new(
         &config,

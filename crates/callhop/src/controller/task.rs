@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use callhop_calls::core::{
-    AskId, Asked, Input, MoveEnd, MoveReport, Now, Output, Refusal, StoreFailure,
+    Answer, AskId, Asked, Input, MoveEnd, MoveReport, Now, Output, PullOrder, Refusal, StoreFailure,
 };
 use callhop_calls::directory::Route;
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, SwitchName, UnixTime};
@@ -15,10 +15,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use super::{DirectorySync, Journal, Metrics, REFRESH_TIMEOUT, directory};
+use super::orders::{Order, Orders};
+use super::{DirectorySync, Journal, Metrics, REFRESH_TIMEOUT, Switches, directory};
 use crate::config::Config;
-use crate::freeswitch::translate::{self, Caller};
-use crate::freeswitch::{Commands, Order, Orders};
+use crate::switch::Caller;
 
 /// How long writing a route may take: the switch waits a second for the answer (dialplan, `timeout 1`).
 const STORE_TIMEOUT: Duration = Duration::from_millis(400);
@@ -30,7 +30,7 @@ type View = Box<dyn FnOnce(&callhop_calls::core::Core, Now) + Send>;
 pub(super) enum Message {
     Input(Input),
     Star(SwitchName, Caller, oneshot::Sender<StarReply>),
-    Hunt(SwitchName, ExtensionId, oneshot::Sender<Option<String>>),
+    Hunt(SwitchName, ExtensionId, oneshot::Sender<Option<Answer>>),
     Reported(SwitchName, ChannelId, oneshot::Sender<()>),
     View(View),
 }
@@ -38,8 +38,15 @@ pub(super) enum Message {
 /// What the new leg's dialplan is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StarReply {
-    /// Connect yourself to that leg, with that codec if there is one in common.
-    Intercept(ChannelId, Option<String>),
+    /// Connect yourself to the far end.
+    Pull {
+        /// Its leg.
+        far_leg: ChannelId,
+        /// A leg that rings for it, if some do.
+        fork: Option<ChannelId>,
+        /// The codec that both have, if there is one.
+        codec: Option<String>,
+    },
     /// It is done.
     Beep,
     /// It is refused, with one word for the log of the switch.
@@ -137,15 +144,13 @@ pub(super) fn unix_now() -> UnixTime {
     UnixTime(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
-type Publication = (ExtensionId, Option<callhop_calls::core::Answer>);
+type Publication = (ExtensionId, Option<Answer>);
 
 /// A queue for each switch on which its routing snapshot is written, one at a time and in order, so that a publication
 /// never stands in the way of a call for longer than one command.
-fn publishers(
-    switches: &HashMap<SwitchName, Commands>,
-) -> HashMap<SwitchName, mpsc::UnboundedSender<Publication>> {
+fn publishers(switches: &Switches) -> HashMap<SwitchName, mpsc::UnboundedSender<Publication>> {
     let mut queues = HashMap::new();
-    for (name, commands) in switches {
+    for (name, commands) in switches.iter() {
         let (queue, mut publications) = mpsc::unbounded_channel::<Publication>();
         let (name, commands) = (name.clone(), commands.clone());
         queues.insert(name.clone(), queue);
@@ -164,7 +169,7 @@ fn publishers(
 pub(super) struct CoreTask {
     core: callhop_calls::core::Core,
     clock: Clock,
-    switches: Arc<HashMap<SwitchName, Commands>>,
+    switches: Switches,
     store: Arc<dyn Store>,
     handle: Core,
     directory: Arc<DirectorySync>,
@@ -173,7 +178,7 @@ pub(super) struct CoreTask {
     orders: HashMap<SwitchName, Orders>,
     journal: Journal,
     waiting_stars: HashMap<AskId, (ChannelId, String, oneshot::Sender<StarReply>)>,
-    waiting_hunts: HashMap<AskId, oneshot::Sender<Option<String>>>,
+    waiting_hunts: HashMap<AskId, oneshot::Sender<Option<Answer>>>,
     /// Legs that have asked, of which no event has come yet.
     unreported: HashMap<(SwitchName, ChannelId), oneshot::Sender<()>>,
     last_ask: u64,
@@ -184,7 +189,7 @@ impl CoreTask {
     pub(super) fn new(
         config: &Config,
         handle: Core,
-        switches: Arc<HashMap<SwitchName, Commands>>,
+        switches: Switches,
         orders: HashMap<SwitchName, Orders>,
         journal: Journal,
         store: Arc<dyn Store>,
@@ -315,7 +320,18 @@ impl CoreTask {
                 let journal = self.journal.clone();
                 tokio::spawn(async move {
                     tokio::join!(commands.prepare_pull(&new_leg, &order), journal.written());
-                    let _ = reply.send(StarReply::Intercept(order.far_leg, order.codec));
+                    let PullOrder {
+                        far_leg,
+                        forks,
+                        codec,
+                        ..
+                    } = order;
+                    let fork = forks.into_iter().next();
+                    let _ = reply.send(StarReply::Pull {
+                        far_leg,
+                        fork,
+                        codec,
+                    });
                 });
             }
             Output::Confirm(ask) => self.reply(ask, StarReply::Beep),
@@ -323,7 +339,7 @@ impl CoreTask {
             Output::Targets(ask, answer) => {
                 if let Some(reply) = self.waiting_hunts.remove(&ask) {
                     self.metrics.hunt(answer.is_some());
-                    let _ = reply.send(answer.as_ref().map(translate::dial_string));
+                    let _ = reply.send(answer);
                 }
             }
             Output::StoreRoute {
@@ -345,7 +361,7 @@ impl CoreTask {
                     return;
                 };
                 tokio::spawn(async move {
-                    let armed = commands.arm(&order.leg, &order.code, order.late).await;
+                    let armed = commands.arm(&order).await;
                     if let Err(error) = armed {
                         // Nearly always because it has ended meanwhile.
                         debug!(leg = %order.leg, late = order.late, %error, "a leg does not listen for the push code");

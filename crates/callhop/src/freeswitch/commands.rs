@@ -4,36 +4,23 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callhop_calls::core::{Answer, PullOrder};
+use async_trait::async_trait;
+use callhop_calls::core::{Answer, ArmOrder, PullOrder};
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId};
-use callhop_calls::tracker::SnapshotLeg;
-use callhop_esl::word::{AppArg, DialString, HashKey, Uuid36, VarName, VarValue, Word, WordError};
+use callhop_esl::word::{AppArg, DialString, HashKey, Uuid36, VarName, VarValue, Word};
 use callhop_esl::{Api, ApiReply, CommandError, CommandLink, Event};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::translate::{self, Caller};
+use super::translate;
+use crate::switch::{Caller, Questions, Reading, RunError, is_displayable};
 
 /// The realm of mod_hash in which the routing snapshot is kept.
 const REALM: &str = "callhop";
 
 /// What the phones that stop ringing are told (RFC 3326; mod_sofia.c reads the variable `sip_reason`).
 const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
-
-/// Why a command was not run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// There is no link to the switch at the moment.
-    #[error("no link to the switch")]
-    Down,
-    /// An argument is outside the whitelist.
-    #[error(transparent)]
-    Word(#[from] WordError),
-    /// The switch refused it, or it is not known whether it was done.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-}
 
 /// A command link that is up.
 #[derive(Debug, Clone)]
@@ -49,6 +36,16 @@ pub struct Commands {
     up: watch::Receiver<Option<Up>>,
     wake: Arc<Notify>,
     poke: Arc<Notify>,
+    pub(super) dialplan: Dialplan,
+}
+
+/// Where the switch's dialplan has what a push needs.
+#[derive(Debug, Clone)]
+pub(super) struct Dialplan {
+    /// A context that includes `callhop.xml`.
+    pub(super) context: String,
+    /// How a number outside is dialled, with `{number}` in it; `None` where that is not allowed.
+    pub(super) outside: Option<String>,
 }
 
 impl Commands {
@@ -56,24 +53,14 @@ impl Commands {
         up: watch::Receiver<Option<Up>>,
         wake: Arc<Notify>,
         poke: Arc<Notify>,
+        dialplan: Dialplan,
     ) -> Self {
-        Self { up, wake, poke }
-    }
-
-    /// Has the switch send now what it would send at its next look, up to 20 ms later.
-    pub fn hurry_events(&self) {
-        self.poke.notify_one();
-    }
-
-    /// Waits for a link, as just after a restart of the switch. Whoever asks has a question of that switch, so it is there:
-    /// the driver tries at once, whatever its back-off says. If there is no link by `limit`, the next command finds out.
-    pub async fn until_linked(&self, limit: Duration) {
-        self.until(limit, |_| true).await;
-    }
-
-    /// Waits until the switch has been read, too: whoever has dialled a star code then is better served late than refused.
-    pub async fn until_read(&self, limit: Duration) {
-        self.until(limit, |up| up.read).await;
+        Self {
+            up,
+            wake,
+            poke,
+            dialplan,
+        }
     }
 
     async fn until(&self, limit: Duration, enough: impl Fn(&Up) -> bool) {
@@ -88,60 +75,6 @@ impl Commands {
     fn link(&self) -> Result<Arc<CommandLink>, RunError> {
         let up = self.up.borrow();
         up.as_ref().map(|up| up.link.clone()).ok_or(RunError::Down)
-    }
-
-    /// Who waits in the channel `leg`; `None` if this switch has no such channel.
-    ///
-    /// # Errors
-    /// The switch can't be asked.
-    pub async fn caller(&self, leg: &ChannelId) -> Result<Option<Caller>, RunError> {
-        let dump = dump(&*self.link()?, leg).await?;
-        Ok(dump.as_ref().and_then(translate::caller))
-    }
-
-    /// How these legs are now, and which of them the switch does not have any more.
-    ///
-    /// # Errors
-    /// The switch can't be asked.
-    pub async fn read(
-        &self,
-        legs: Vec<ChannelId>,
-    ) -> Result<(Vec<SnapshotLeg>, Vec<ChannelId>), RunError> {
-        let link = self.link()?;
-        let (mut read, mut absent) = (Vec::new(), Vec::new());
-        for leg in legs {
-            match dump(&link, &leg).await? {
-                Some(event) => read.extend(translate::snapshot_leg(&event)),
-                None => absent.push(leg),
-            }
-        }
-        Ok((read, absent))
-    }
-
-    /// What has to be true on the switch before the new leg's dialplan moves the call: the ringing forks know why they are
-    /// going to be cancelled, the new device's display is told who the far end is, the far end's display is left alone, and
-    /// the new leg will listen for the push code. Nothing here touches the call itself, so a failure is logged and the move
-    /// goes on.
-    pub async fn prepare_pull(&self, new_leg: &ChannelId, order: &PullOrder) {
-        let mut own = at_answer(&order.code);
-        let display = [
-            ("initial_callee_id_number", &order.party.number),
-            ("initial_callee_id_name", &order.party.name),
-        ];
-        own.extend(
-            display
-                .into_iter()
-                .filter(|(_, value)| is_displayable(value))
-                .map(|(name, value)| (name, Cow::Borrowed(value.as_str()))),
-        );
-        for fork in &order.forks {
-            self.prepare(fork, vec![("sip_reason", ELSEWHERE.into())])
-                .await;
-        }
-        // Else the far end would be sent an UPDATE with the number of the new device.
-        let quiet = vec![("ignore_display_updates", "true".into())];
-        self.prepare(&order.far_leg, quiet).await;
-        self.prepare(new_leg, own).await;
     }
 
     /// Sets what a move needs to be set; a failure is logged, and what comes next goes on.
@@ -193,17 +126,72 @@ impl Commands {
     pub(super) async fn job(&self, api: &Api, job: &Uuid36) -> Result<(), RunError> {
         Ok(self.link()?.bgapi(api, job).await?)
     }
+}
 
-    /// Has a leg listen for the push code: from its answer on, or at once if it has been answered already, which costs the
-    /// other side some packets.
-    ///
-    /// # Errors
-    /// The switch can't be told.
-    pub async fn arm(&self, leg: &ChannelId, code: &str, late: bool) -> Result<(), RunError> {
-        if !late {
+#[async_trait]
+impl Questions for Commands {
+    fn hurry_events(&self) {
+        self.poke.notify_one();
+    }
+
+    async fn until_linked(&self, limit: Duration) {
+        self.until(limit, |_| true).await;
+    }
+
+    async fn until_read(&self, limit: Duration) {
+        self.until(limit, |up| up.read).await;
+    }
+
+    async fn caller(&self, leg: &ChannelId) -> Result<Option<Caller>, RunError> {
+        let dump = dump(&*self.link()?, leg).await?;
+        Ok(dump.as_ref().and_then(translate::caller))
+    }
+
+    async fn read(&self, legs: Vec<ChannelId>) -> Result<Reading, RunError> {
+        let link = self.link()?;
+        let (mut read, mut absent) = (Vec::new(), Vec::new());
+        for leg in legs {
+            match dump(&link, &leg).await? {
+                Some(event) => read.extend(translate::snapshot_leg(&event)),
+                None => absent.push(leg),
+            }
+        }
+        Ok((read, absent))
+    }
+
+    async fn prepare_pull(&self, new_leg: &ChannelId, order: &PullOrder) {
+        let mut own = at_answer(&order.code);
+        let display = [
+            ("initial_callee_id_number", &order.party.number),
+            ("initial_callee_id_name", &order.party.name),
+        ];
+        own.extend(
+            display
+                .into_iter()
+                .filter(|(_, value)| is_displayable(value))
+                .map(|(name, value)| (name, Cow::Borrowed(value.as_str()))),
+        );
+        for fork in &order.forks {
+            self.prepare(fork, vec![("sip_reason", ELSEWHERE.into())])
+                .await;
+        }
+        // Else the far end would be sent an UPDATE with the number of the new device.
+        let quiet = vec![("ignore_display_updates", "true".into())];
+        self.prepare(&order.far_leg, quiet).await;
+        self.prepare(new_leg, own).await;
+    }
+
+    fn dial_string(&self, answer: &Answer) -> String {
+        translate::dial_string(answer)
+    }
+
+    // A late order costs the other side some packets (60 ms).
+    async fn arm(&self, order: &ArmOrder) -> Result<(), RunError> {
+        let ArmOrder { leg, code, .. } = order;
+        if !order.late {
             return self.set(leg, at_answer(code)).await;
         }
-        let code_is_known = vec![("callhop_push_code", Cow::Borrowed(code))];
+        let code_is_known = vec![("callhop_push_code", Cow::Borrowed(code.as_str()))];
         self.set(leg, code_is_known).await?;
         let uuid = Uuid36::new(leg.as_str())?;
         // The leg runs them in this order when it gets to it, so it does not say that it listens before it does.
@@ -215,11 +203,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Writes the routing snapshot of an extension, or removes it.
-    ///
-    /// # Errors
-    /// The switch can't be told.
-    pub async fn publish(
+    async fn publish(
         &self,
         extension: &ExtensionId,
         answer: Option<&Answer>,
@@ -266,16 +250,6 @@ fn at_answer(code: &str) -> Variables<'_> {
 fn binding(code: &str) -> String {
     let key = translate::PUSH_KEY;
     format!("^^|callhop|{code}|exec[i]:event|Event-Name=CUSTOM,Event-Subclass={key}|self|self")
-}
-
-/// Whether a caller's name or number may be shown on another display: what the far end sent is not to be trusted with more
-/// than letters, digits and a few marks.
-pub(super) fn is_displayable(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.trim() == text
-        && text.chars().all(|c| {
-            c.is_ascii_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-' | '+' | '*' | '#')
-        })
 }
 
 /// The data of a channel; `None` if there is no such channel.

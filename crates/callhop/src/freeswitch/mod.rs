@@ -36,10 +36,9 @@ use tracing::{debug, info, warn};
 use crate::config;
 use crate::controller::{Core, Metrics};
 
-use commands::Up;
+use commands::{Dialplan, Up};
 
-pub use commands::{Commands, RunError};
-pub use orders::{Dialplan, Order, Orders};
+pub use commands::Commands;
 
 /// How often the tracker is compared with the switch.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
@@ -118,7 +117,11 @@ impl Driver {
             wake: wake.clone(),
             poke: poke.clone(),
         };
-        (driver, Commands::new(receiver, wake, poke))
+        let dialplan = Dialplan {
+            context: switch.context.clone(),
+            outside: switch.outside.clone(),
+        };
+        (driver, Commands::new(receiver, wake, poke, dialplan))
     }
 
     /// Keeps the switch connected until the program ends.

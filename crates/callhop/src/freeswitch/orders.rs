@@ -1,8 +1,6 @@
-//! The orders of pushes, carried out on one switch, one after the other.
+//! The orders of pushes, as FreeSWITCH takes them.
 //!
-//! Owns the queue of one switch, so that what was ordered first is done first, and the names of the extensions in
-//! `dialplan/freeswitch/callhop.xml`. Refuses to decide: what an order came to is told to the core, and the rest is
-//! reported by the switch. What is ordered after an entry of the journal waits until that is written.
+//! Owns the names of the extensions in `dialplan/freeswitch/callhop.xml`, and what each leg is told before it goes there.
 //!
 //! | order | on FreeSWITCH |
 //! |---|---|
@@ -14,152 +12,20 @@
 //! | return code | `uuid_recv_dtmf` |
 //! | settle | `uuid_setvar` of the far leg, without `transfer_after_bridge` |
 
-use callhop_calls::core::{Input, RingOrder, RingTarget, SplitOrder};
-use callhop_calls::id::{ChannelId, MoveId, SwitchName};
+use async_trait::async_trait;
+use callhop_calls::core::{RingOrder, RingTarget, SplitOrder};
+use callhop_calls::id::{ChannelId, MoveId};
 use callhop_calls::tracker::Party;
+use callhop_esl::Api;
 use callhop_esl::command::{Leg, Then, TransferTo};
 use callhop_esl::word::{DialString, Number, OriginateValue, Uuid36, VarName, Word};
-use callhop_esl::{Api, CommandError};
-use tokio::sync::mpsc;
-use tracing::{debug, error};
 
-use super::commands::{Variables, is_displayable};
-use super::{Commands, RunError, translate};
-use crate::controller::{Core, Journal};
+use super::commands::{Commands, Variables};
+use super::translate;
+use crate::switch::{PushOrders, RunError, is_displayable};
 
-/// One order.
-#[derive(Debug)]
-pub enum Order {
-    /// Take the two legs apart.
-    Split(Box<SplitOrder>),
-    /// Ring the target.
-    Ring(Box<RingOrder>),
-    /// The old leg takes the far leg back, after the refusal tone or without.
-    GiveBack(ChannelId, bool),
-    /// The far leg rings the pusher's devices.
-    Recall(ChannelId),
-    /// The leg has nothing left to do.
-    Release(ChannelId),
-    /// The far leg talks again.
-    Settle(ChannelId),
-    /// What was dialled was meant for the application that the leg is in.
-    ReturnCode(ChannelId, String),
-}
-
-/// Where the switch's dialplan has what a push needs.
-#[derive(Debug, Clone)]
-pub struct Dialplan {
-    /// A context that includes `callhop.xml`.
-    pub context: String,
-    /// How a number outside is dialled, with `{number}` in it; `None` where that is not allowed.
-    pub outside: Option<String>,
-}
-
-/// The queue of one switch.
-#[derive(Debug, Clone)]
-pub struct Orders(mpsc::UnboundedSender<Order>);
-
-impl Orders {
-    /// Begins to carry out what is ordered, until the program ends.
-    #[must_use]
-    pub fn start(
-        switch: SwitchName,
-        commands: Commands,
-        dialplan: Dialplan,
-        journal: Journal,
-        core: Core,
-    ) -> Self {
-        let (queue, mut orders) = mpsc::unbounded_channel();
-        let worker = Worker {
-            switch,
-            commands,
-            dialplan,
-            journal,
-            core,
-        };
-        tokio::spawn(async move {
-            while let Some(order) = orders.recv().await {
-                worker.carry_out(order).await;
-            }
-        });
-        Self(queue)
-    }
-
-    /// Puts an order behind all others.
-    pub fn put(&self, order: Order) {
-        // The worker ends only with the program.
-        let _ = self.0.send(order);
-    }
-}
-
-struct Worker {
-    switch: SwitchName,
-    commands: Commands,
-    dialplan: Dialplan,
-    journal: Journal,
-    core: Core,
-}
-
-impl Worker {
-    async fn carry_out(&self, order: Order) {
-        let (what, leg, done) = match order {
-            Order::Split(order) => {
-                self.journal.written().await;
-                let done = self.split(&order).await;
-                if done.is_err() {
-                    let id = order.id;
-                    self.core.send(Input::NotSplit(self.switch.clone(), id));
-                }
-                ("split", order.old_leg, done)
-            }
-            Order::Ring(order) => {
-                self.journal.written().await;
-                let done = self.ring(&order).await;
-                if done.is_err() {
-                    let cause = "command_failed".to_owned();
-                    let input = Input::NotReached(self.switch.clone(), order.id, cause);
-                    self.core.send(input);
-                }
-                ("ring", order.far_leg, done)
-            }
-            Order::GiveBack(leg, tone) => {
-                let to = if tone {
-                    "callhop_refused"
-                } else {
-                    "callhop_back"
-                };
-                let done = self.transfer(&leg, to).await;
-                ("give back", leg, done)
-            }
-            Order::Recall(leg) => {
-                let done = self.transfer(&leg, "callhop_recall").await;
-                ("recall", leg, done)
-            }
-            Order::Release(leg) => {
-                let done = self.release(&leg).await;
-                ("release", leg, done)
-            }
-            Order::Settle(leg) => {
-                let done = self.commands.unset(&leg, "transfer_after_bridge").await;
-                ("settle", leg, done)
-            }
-            Order::ReturnCode(leg, code) => {
-                let done = self.return_code(&leg, &code).await;
-                ("return code", leg, done)
-            }
-        };
-        match done {
-            Ok(()) => {}
-            // It has gone meanwhile; the switch reports that.
-            Err(RunError::Command(CommandError::Refused { text, .. })) => {
-                debug!(switch = %self.switch, %leg, order = what, text, "refused by the switch");
-            }
-            Err(error) => {
-                error!(switch = %self.switch, %leg, order = what, error = format!("{:#}", anyhow::Error::from(error)), "an order of a push was not carried out");
-            }
-        }
-    }
-
+#[async_trait]
+impl PushOrders for Commands {
     async fn split(&self, order: &SplitOrder) -> Result<(), RunError> {
         let (old_leg, far_leg) = (&order.old_leg, &order.far_leg);
         let own: Variables<'_> = vec![
@@ -187,14 +53,14 @@ impl Worker {
         }
         let keys = ["effective_caller_id_number", "effective_caller_id_name"];
         far.extend(display(keys, "", &order.party));
-        self.commands.set(old_leg, own).await?;
-        self.commands.set(far_leg, far).await?;
+        self.set(old_leg, own).await?;
+        self.set(far_leg, far).await?;
         let api = Api::UuidDualTransfer {
             uuid: Uuid36::new(old_leg.as_str())?,
             own: self.extension("callhop_push")?,
             partner: self.extension("callhop_hold")?,
         };
-        self.commands.api(&api).await?;
+        self.api(&api).await?;
         Ok(())
     }
 
@@ -203,7 +69,7 @@ impl Worker {
             ("callhop_sound", order.ringback.as_str().into()),
             ("callhop_until", order.until.0.to_string().into()),
         ];
-        self.commands.set(&order.far_leg, far).await?;
+        self.set(&order.far_leg, far).await?;
         self.transfer(&order.far_leg, "callhop_hold").await?;
         let dial = match &order.target {
             RingTarget::Devices(answer) => DialString::new(translate::dial_string(answer))?,
@@ -232,17 +98,24 @@ impl Worker {
             dial,
             then,
         };
-        self.commands.job(&api, &job(order.id)?).await
+        self.job(&api, &job(order.id)?).await
     }
 
-    async fn transfer(&self, leg: &ChannelId, extension: &str) -> Result<(), RunError> {
-        let api = Api::UuidTransfer {
-            uuid: Uuid36::new(leg.as_str())?,
-            leg: Leg::Own,
-            to: self.extension(extension)?,
+    async fn give_back(&self, old_leg: &ChannelId, tone: bool) -> Result<(), RunError> {
+        let to = if tone {
+            "callhop_refused"
+        } else {
+            "callhop_back"
         };
-        self.commands.api(&api).await?;
-        Ok(())
+        self.transfer(old_leg, to).await
+    }
+
+    async fn recall(&self, far_leg: &ChannelId) -> Result<(), RunError> {
+        self.transfer(far_leg, "callhop_recall").await
+    }
+
+    async fn settle(&self, far_leg: &ChannelId) -> Result<(), RunError> {
+        self.unset(far_leg, "transfer_after_bridge").await
     }
 
     async fn release(&self, leg: &ChannelId) -> Result<(), RunError> {
@@ -250,7 +123,7 @@ impl Worker {
             uuid: Uuid36::new(leg.as_str())?,
             cause: Word::new("NORMAL_CLEARING")?,
         };
-        self.commands.api(&api).await?;
+        self.api(&api).await?;
         Ok(())
     }
 
@@ -259,7 +132,19 @@ impl Worker {
             uuid: Uuid36::new(leg.as_str())?,
             digits: Number::new(code)?,
         };
-        self.commands.api(&api).await?;
+        self.api(&api).await?;
+        Ok(())
+    }
+}
+
+impl Commands {
+    async fn transfer(&self, leg: &ChannelId, extension: &str) -> Result<(), RunError> {
+        let api = Api::UuidTransfer {
+            uuid: Uuid36::new(leg.as_str())?,
+            leg: Leg::Own,
+            to: self.extension(extension)?,
+        };
+        self.api(&api).await?;
         Ok(())
     }
 

@@ -14,6 +14,8 @@ use callhop_calls::tracker::{
 };
 use callhop_esl::{Event, EventName, FieldSet, Fields};
 
+use crate::switch::Caller;
+
 /// What the event link subscribes to; the tracker needs no other.
 pub const EVENTS: &[EventName] = &[
     EventName::ChannelCreate,
@@ -232,27 +234,6 @@ fn device(fields: &Found<'_>, direction: Direction) -> Option<DeviceId> {
     let number: Number = fields.get(user as usize)?.parse().ok()?;
     let domain: Domain = fields.get(domain as usize)?.parse().ok()?;
     Some(DeviceId::new(number, domain))
-}
-
-/// A channel that asks: what the switch itself says about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// Its channel.
-    pub leg: ChannelId,
-    /// Whether it has called the switch and has not been answered yet, as everybody who asks.
-    pub is_waiting: bool,
-    /// The authenticated device.
-    pub device: Option<DeviceId>,
-    /// What it dialled, unchecked.
-    pub dialled: String,
-    /// The extension that the admin's dialplan names instead of the dialled number, unchecked.
-    pub extension: Option<String>,
-    /// The domain of the call, for hunting.
-    pub domain: Option<Domain>,
-    /// Where the phone is.
-    pub phone: Option<String>,
-    /// The codecs that it offers.
-    pub codecs: Vec<String>,
 }
 
 /// Reads the channel that asks from its `uuid_dump`.

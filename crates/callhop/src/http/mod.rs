@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `/freeswitch/<switch>/star/<uuid>` | `intercept <uuid> <codec or ->`, `beep`, or `refuse <cause>` |
 //! | `/freeswitch/<switch>/hunt/<domain>/<uuid>` | a dial string; the domain counts for a call that has none of its own |
+//! | `/asterisk/<switch>/star/<channel>` | `pull|<far channel>|<ringing channel or ->`, `beep`, or `refuse|<cause>` |
+//! | `/asterisk/<switch>/hunt/<domain>/<channel>` | as above |
 //! | `/freeswitch/<switch>/push/<uuid>` | `wait` or `ring` while the push of that leg goes on; else it takes its far end back |
 //! | `/healthz`, `/readyz` | 200 while it runs; while a switch is fresh and the database answers |
 //! | `/metrics` | OpenMetrics |
@@ -48,9 +50,11 @@ pub(crate) async fn serve(
 
 fn router(controller: Controller) -> Router {
     Router::new()
-        .route("/freeswitch/{switch}/star/{channel}", get(star))
+        .route("/freeswitch/{switch}/star/{channel}", get(freeswitch_star))
         .route("/freeswitch/{switch}/hunt/{domain}/{channel}", get(hunt))
         .route("/freeswitch/{switch}/push/{channel}", get(push))
+        .route("/asterisk/{switch}/star/{channel}", get(asterisk_star))
+        .route("/asterisk/{switch}/hunt/{domain}/{channel}", get(hunt))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -60,9 +64,34 @@ fn router(controller: Controller) -> Router {
         .with_state(controller)
 }
 
+async fn freeswitch_star(controller: State<Controller>, names: Path<(String, String)>) -> Response {
+    star(controller, names, |reply| match reply {
+        StarReply::Pull { far_leg, codec, .. } => {
+            let codec = codec.filter(|codec| is_codec(codec));
+            format!("intercept {far_leg} {}", codec.as_deref().unwrap_or("-"))
+        }
+        StarReply::Beep => "beep".to_owned(),
+        StarReply::Refuse(cause) => format!("refuse {cause}"),
+    })
+    .await
+}
+
+async fn asterisk_star(controller: State<Controller>, names: Path<(String, String)>) -> Response {
+    star(controller, names, |reply| match reply {
+        StarReply::Pull { far_leg, fork, .. } => {
+            let fork = fork.map_or_else(|| "-".to_owned(), |fork| fork.to_string());
+            format!("pull|{far_leg}|{fork}")
+        }
+        StarReply::Beep => "beep".to_owned(),
+        StarReply::Refuse(cause) => format!("refuse|{cause}"),
+    })
+    .await
+}
+
 async fn star(
     State(controller): State<Controller>,
     Path((switch, channel)): Path<(String, String)>,
+    words: fn(StarReply) -> String,
 ) -> Response {
     let Some((switch, channel)) = names(&switch, &channel) else {
         return StatusCode::NOT_FOUND.into_response();
@@ -70,12 +99,7 @@ async fn star(
     // In a task of its own: when the switch stops waiting, the question is not torn off the command link.
     let asked = tokio::spawn(async move { controller.star(switch, channel).await });
     match asked.await {
-        Ok(Ok(StarReply::Intercept(far, codec))) => {
-            let codec = codec.filter(|codec| is_codec(codec));
-            format!("intercept {far} {}", codec.as_deref().unwrap_or("-")).into_response()
-        }
-        Ok(Ok(StarReply::Beep)) => "beep".into_response(),
-        Ok(Ok(StarReply::Refuse(cause))) => format!("refuse {cause}").into_response(),
+        Ok(Ok(reply)) => words(reply).into_response(),
         Ok(Err(error)) => no_answer(error),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }

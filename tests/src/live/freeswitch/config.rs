@@ -8,33 +8,21 @@ use std::{fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
 
-use super::{
-    ear::{IVR_HZ, MUSIC_HZ},
-    ports::Ports,
-    switch::PASSWORD,
+use super::switch::PASSWORD;
+use crate::{
+    cast::Phone,
+    live::{
+        ear::{IVR_HZ, MUSIC_HZ},
+        ports::Ports,
+        site::{LOAD_DEVICE, LOAD_EXTENSION, NATIVE_HOLD},
+    },
 };
-use crate::cast::{Part, Phone};
 
 /// How many SIP profiles run when the switch is ready.
 pub const PROFILES: usize = 3;
 
 /// Prefix of the number that runs a plain `intercept` of the channel whose UUID follows: what a pull is compared to.
 pub const NATIVE_INTERCEPT: &str = "99";
-
-/// The number whose dialplan plays a ringing tone for ever: where a far end waits when the switch moves a call alone.
-pub const NATIVE_HOLD: &str = "98";
-
-/// The extension that SIPp calls; its device 3001 is SIPp as well.
-pub const LOAD_EXTENSION: &str = "3000";
-
-/// SIPp as a device.
-pub const LOAD_DEVICE: Part = Part {
-    user: "3001",
-    domain: "lab.test",
-    password: "secret3001",
-    tone_hz: 0,
-    agent: "",
-};
 
 const MODULES: [&str; 17] = [
     "mod_logfile",
@@ -315,7 +303,10 @@ fn dialplan(ports: Ports) -> String {
     text += &extension(
         "native_hold",
         &format!("^{NATIVE_HOLD}$"),
-        &[("playback", "tone_stream://%(2000,4000,440,480);loops=-1")],
+        &[
+            ("answer", ""),
+            ("playback", "tone_stream://%(2000,4000,440,480);loops=-1"),
+        ],
     );
     let native = format!("^{NATIVE_INTERCEPT}([0-9a-f-]{{36}})$");
     text += &extension("native_intercept", &native, &[after, ("intercept", "$1")]);

@@ -1,0 +1,88 @@
+//! Where the switches must differ in what a story sees: each difference is a value here, with its reason.
+//!
+//! A story reads it by [`Kind::differs`] and asks no switch for its name. A story that a switch can't play at all says so
+//! itself (`Story::not_on`).
+
+use crate::site::Kind;
+
+/// What is to be reached, measured in the same run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reach {
+    /// At most so many times the median of the switch alone.
+    Ratio(f64),
+    /// A median of at most so many ms.
+    Most(f64),
+    /// At most so many ms more in the median than the switch alone.
+    Added(f64),
+}
+
+/// The differences of one switch.
+#[derive(Debug, Clone, Copy)]
+pub struct Differences {
+    /// What the switch does alone that is nearest to a pull, a pull of a ringing call, a push and a hunt; and its command
+    /// that joins two channels.
+    pub native: [&'static str; 5],
+    /// The far end's gap on a pull (DESIGN section 5). FreeSWITCH's `intercept` costs tens of ms itself, so Callhop may
+    /// cost 5 % more; Asterisk moves a channel between two bridges without losing a packet, so one packet is all.
+    pub pull_gap: Reach,
+    /// The far end's RTP goes on in one stream, with one SSRC. Asterisk tells a change of the source by a new SSRC (RFC 3550
+    /// section 8.2; `ast_rtp_change_source` of res_rtp_asterisk.c), with its own `Bridge` as well, and a new stream has
+    /// its own sequence numbers. It does so where it passes RTP on unread (bridge_native_rtp.c), which an armed leg
+    /// prevents.
+    pub one_stream: bool,
+    /// RTP timestamps step by the time that has passed. Asterisk gives the far end the timestamps of whoever speaks
+    /// (frames with timing information in res_rtp_asterisk.c): with its own `Bridge` they step by -640 as well.
+    pub one_clock: bool,
+    /// Whose password is asked for is what From says. Asterisk takes the endpoint from there
+    /// (res_pjsip_endpoint_identifier_user.c): whoever forges it fails at the password of the one that is named, and no
+    /// dialplan sees the call. FreeSWITCH takes the user of the digest.
+    pub from_is_the_account: bool,
+    /// From the star code to the new bridge (DESIGN section 5).
+    pub pull_time: Reach,
+    /// The far end's gap when a push is answered.
+    pub push_gap: Reach,
+}
+
+const FREESWITCH: Differences = Differences {
+    native: [
+        "intercept",
+        "intercept",
+        "originate, intercept",
+        "bridge",
+        "uuid_bridge",
+    ],
+    pull_gap: Reach::Ratio(1.05),
+    one_stream: true,
+    one_clock: true,
+    from_is_the_account: false,
+    pull_time: Reach::Ratio(1.15),
+    push_gap: Reach::Ratio(1.05),
+};
+
+const ASTERISK: Differences = Differences {
+    native: [
+        "Bridge()",
+        "PickupChan()",
+        "Originate, Bridge()",
+        "Dial()",
+        "action Bridge",
+    ],
+    pull_gap: Reach::Most(20.5),
+    one_stream: false,
+    one_clock: false,
+    from_is_the_account: true,
+    // Bridge() of a channel whose name is known asks nobody; a pull has to ask the controller once.
+    pull_time: Reach::Ratio(1.15),
+    push_gap: Reach::Most(20.5),
+};
+
+impl Kind {
+    /// What this switch does in its own way.
+    #[must_use]
+    pub const fn differs(self) -> &'static Differences {
+        match self {
+            Self::Fake | Self::FreeSwitch => &FREESWITCH,
+            Self::Asterisk => &ASTERISK,
+        }
+    }
+}
