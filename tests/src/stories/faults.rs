@@ -22,6 +22,7 @@ pub const STORIES: &[Story] = &[
         "faults/controller_killed_while_a_call_moves",
         killed_while_moving,
     ),
+    Story::new("faults/connections_cut", connections_cut),
     Story::new("faults/switch_restarted", switch_restarted),
 ];
 
@@ -82,6 +83,28 @@ fn killed_while_moving(stage: &mut Stage<'_>) -> Result<()> {
                 .with_context(|| format!("{direction:?}, killed after {after_ms} ms"))?;
             stage.over(talk)?;
         }
+    }
+    Ok(())
+}
+
+/// The call goes on, inbound calls ring by the snapshot, star codes are refused; and then all is as before.
+fn connections_cut(stage: &mut Stage<'_>) -> Result<()> {
+    stage.confirmed(Phone::P1002, "*50")?;
+    for direction in Direction::BOTH {
+        let talk = stage.talk(direction, Phone::P1002)?;
+        stage.site.links(false)?;
+        stage.site.controller().wait_not_ready(SOON)?;
+        stage.untouched(talk)?;
+        stage.rings_exactly(Phone::Out2, "1000", &[Phone::P1002], SOON)?;
+        stage.refused(Phone::P1001, "*33")?;
+        stage.untouched(talk)?;
+        stage.site.links(true)?;
+        stage
+            .site
+            .controller()
+            .wait_ready(Duration::from_secs(30))?;
+        let (talk, _) = stage.moves(talk, Phone::P1001, "*33")?;
+        stage.over(talk)?;
     }
     Ok(())
 }
