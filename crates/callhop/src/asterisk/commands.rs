@@ -5,7 +5,7 @@
 //! | order | on Asterisk |
 //! |---|---|
 //! | split | `Setvar` of both legs, one `Redirect` of both to `callhop-push`: `collect` and `hold` |
-//! | ring | `Setvar` and `Redirect` of the far leg to `ring`, which dials the target; of the old leg to `ringing` |
+//! | ring | `Setvar` and `Redirect` of the far leg to `ring`, which dials the target; `Setvar` of the old leg, which hears ringback then |
 //! | give back | `Redirect` of the old leg to `back` or `refused` |
 //! | recall | `Redirect` of the far leg to `recall` |
 //! | release | `Hangup`, unless it talks |
@@ -397,11 +397,15 @@ impl PushOrders for Commands {
         self.set_all(&far_leg, variables).await?;
         let old_leg = locked(&self.memory).rings(&order.far_leg, order.id);
         self.redirect(&order.far_leg, "ring", None).await?;
-        if let Some(old_leg) = old_leg
-            && let Err(error) = self.redirect(&old_leg, "ringing", None).await
-        {
-            // It has hung up, or hears silence instead of ringing.
-            debug!(leg = %old_leg, %error, "who pushes does not hear that it rings");
+        if let Some(old_leg) = old_leg {
+            let heard = async {
+                let old_leg = ChannelName::new(old_leg.as_str())?;
+                self.set(&old_leg, "CALLHOP_RINGS", plain("1")?).await
+            };
+            if let Err(error) = heard.await {
+                // It has hung up, or hears silence instead of ringing.
+                debug!(leg = %old_leg, %error, "who pushes does not hear that it rings");
+            }
         }
         Ok(())
     }
