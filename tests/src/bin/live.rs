@@ -169,7 +169,11 @@ fn on(asked: &Asked, switch: Program, callhop: Option<PathBuf>, target: PathBuf)
         return Ok(true);
     }
     if let Some(tries) = asked.kills {
-        kills::run(&mut lab, &mut ledger, &asked.faults, tries)?;
+        let mut stage = Stage {
+            site: &mut lab,
+            ledger: &mut ledger,
+        };
+        kills::run(&mut stage, &asked.faults, tries)?;
         return Ok(true);
     }
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use super::{Story, routing::ALL};
 use crate::{
     cast::Phone,
-    site::CallState,
+    live::kills::{self, Fault},
+    site::{CallState, Kind},
     stage::{Direction, SOON, Stage, Talk},
 };
 
@@ -23,6 +24,8 @@ pub const STORIES: &[Story] = &[
         killed_while_moving,
     ),
     Story::new("faults/connections_cut", connections_cut),
+    Story::new("faults/in_each_state_of_a_push", each_state)
+        .not_on(&[(Kind::Fake, "its instants are those of a wire")]),
     Story::new("faults/switch_restarted", switch_restarted),
 ];
 
@@ -107,6 +110,11 @@ fn connections_cut(stage: &mut Stage<'_>) -> Result<()> {
         stage.over(talk)?;
     }
     Ok(())
+}
+
+/// Once each; `--kills` does it as often as is wanted.
+fn each_state(stage: &mut Stage<'_>) -> Result<()> {
+    kills::run(stage, &Fault::ALL, 1)
 }
 
 /// All calls are gone with the switch. Callhop says that it is not ready, comes back, and knows of no ghost.
