@@ -2,11 +2,8 @@
 //!
 //! Owns the list of checks. Changes nothing but one key of its own in mod_hash, which it removes again.
 
-mod dialplan;
-mod installed;
-mod profile;
+mod freeswitch;
 mod push;
-mod switch;
 
 use std::time::Duration;
 
@@ -78,7 +75,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(push::short_codes(config));
     findings.extend([found, controller(config)]);
     for each in &config.freeswitch {
-        findings.extend(switch::examine(config, each, &devices).await);
+        findings.extend(freeswitch::examine(config, each, &devices).await);
     }
     findings
 }
