@@ -1,7 +1,8 @@
 //! What is right and wrong with an installation, and what cures it.
 //!
-//! Owns the list of checks. Changes nothing but one key of its own in mod_hash, which it removes again.
+//! Owns the list of checks. Changes nothing but one key of its own in mod_hash or AstDB, which it removes again.
 
+mod asterisk;
 mod freeswitch;
 mod push;
 
@@ -76,6 +77,9 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     findings.extend([found, controller(config)]);
     for each in &config.freeswitch {
         findings.extend(freeswitch::examine(config, each, &devices).await);
+    }
+    for each in &config.asterisk {
+        findings.extend(asterisk::examine(config, each, &devices).await);
     }
     findings
 }
