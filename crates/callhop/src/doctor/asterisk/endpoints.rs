@@ -103,6 +103,36 @@ async fn settings(
     Ok(settings)
 }
 
+/// Whether there is the endpoint over which numbers outside are dialled.
+pub(super) async fn trunk(
+    switch: &Asterisk,
+    link: &CommandLink,
+) -> Result<Option<Finding>, CommandError> {
+    let Some(name) = switch.outside.as_deref().and_then(trunk_of) else {
+        return Ok(None);
+    };
+    let Ok(endpoint) = Endpoint::new(name) else {
+        return Ok(None);
+    };
+    let context = get(link, Variable::EndpointSetting(endpoint, word("context"))).await?;
+    Ok(context.is_empty().then(|| {
+        Finding::broken(
+            switch.name.as_str(),
+            format!("the switch has no endpoint {name}, over which outside dials: no number outside is reached"),
+            "let outside in [[asterisk]] name one of the endpoints that asterisk -rx 'pjsip show endpoints' shows",
+        )
+    }))
+}
+
+/// `trunk` of `PJSIP/{number}@trunk`, and of `PJSIP/trunk/sip:{number}@host`.
+fn trunk_of(outside: &str) -> Option<&str> {
+    let rest = outside.strip_prefix("PJSIP/")?;
+    match rest.split_once('/') {
+        Some((endpoint, _)) => Some(endpoint),
+        None => Some(rest.split_once('@')?.1),
+    }
+}
+
 /// Something that is wrong with endpoints.
 struct Rule {
     is_wrong: fn(&Read) -> bool,
@@ -358,6 +388,18 @@ mod tests {
         let found = told("sw", true, &[unknown, elsewhere]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].verdict, Verdict::Doubtful);
+    }
+
+    #[test]
+    fn the_endpoint_of_numbers_outside() {
+        for (outside, expect) in [
+            ("PJSIP/{number}@trunk", Some("trunk")),
+            ("PJSIP/trunk/sip:{number}@host", Some("trunk")),
+            ("Local/{number}@outbound", None),
+            ("PJSIP/{number}", None),
+        ] {
+            assert_eq!(trunk_of(outside), expect, "{outside}");
+        }
     }
 
     #[test]

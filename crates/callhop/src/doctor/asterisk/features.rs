@@ -130,7 +130,19 @@ fn applications(subject: &str, codes: &BTreeSet<&str>, shown: &str) -> Vec<Findi
     findings
 }
 
-/// A feature of the switch whose digits are the beginning of a push code, or the other way round, where it is switched on.
+/// How sure it is that a leg has a feature of the switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum SwitchedOn {
+    /// By this extension.
+    By(String),
+    /// Perhaps: the options of this extension are in a variable.
+    Perhaps(String),
+    /// Nobody knows.
+    Unseen,
+}
+
+/// A feature of the switch whose digits are the beginning of a push code, or the other way round, where it is switched on. The
+/// shorter one is taken as soon as it is complete: of `*9` dialled with `disconnect => *` the `*` ended the call (22.10).
 fn in_the_way(
     subject: &str,
     name: &str,
@@ -144,51 +156,73 @@ fn in_the_way(
         .iter()
         .filter(|_| !digits.is_empty())
         .find(is_in_the_way)?;
-    let place = match plan {
+    let on = match plan {
         Some(plan) => switched_on(plan, options)?,
-        None => "the Dial of an extension".to_owned(),
+        None => SwitchedOn::Unseen,
     };
-    Some(Finding::doubtful(
-        subject,
-        format!(
-            "{name} is {digits} in [featuremap] of features.conf, and {place} may switch it on ({} or {}): the switch cannot \
-             tell it from {code} there, and nobody can push",
-            options[0], options[1]
+    let [low, high] = options;
+    let place = match &on {
+        SwitchedOn::By(place) => format!("{place} switches it on ({low} or {high})"),
+        SwitchedOn::Perhaps(place) => format!("{place} may switch it on ({low} or {high})"),
+        SwitchedOn::Unseen => format!(
+            "a Dial with {low} or {high} switches it on (whether there is one could not be looked at)"
         ),
-        format!(
-            "let {name} in [featuremap] of features.conf be digits with which {code} does not begin, such as *0, then asterisk -rx \
-             'module reload features'"
-        ),
-    ))
+    };
+    let is_taken = code.starts_with(digits);
+    let then = if is_taken {
+        format!("who dials {code} there gets {name} instead of a push")
+    } else {
+        format!("who dials {digits} there pushes")
+    };
+    let what = format!("{name} is {digits} in [featuremap] of features.conf, and {place}: {then}");
+    let cure = format!(
+        "let {name} in [featuremap] of features.conf be digits that neither begin {code} nor begin with it, such as *0, then \
+         asterisk -rx 'module reload features'"
+    );
+    Some(if is_taken && matches!(on, SwitchedOn::By(_)) {
+        Finding::broken(subject, what, cure)
+    } else {
+        Finding::doubtful(subject, what, cure)
+    })
 }
 
-/// An extension that may give a feature to a leg.
-fn switched_on(plan: &Plan, options: [char; 2]) -> Option<String> {
-    let mut steps = plan
-        .steps()
-        .filter(|(context, ..)| !context.starts_with("callhop"));
-    steps.find_map(|(context, extension, (application, data))| {
+/// An extension that gives a feature to a leg, or may.
+fn switched_on(plan: &Plan, options: [char; 2]) -> Option<SwitchedOn> {
+    let mut perhaps = None;
+    for (context, extension, (application, data)) in plan.steps() {
         // Dial(whom,seconds,options,url), Queue(name,options,...)
         let at = match application.as_str() {
             "Dial" | "RetryDial" => 2,
             "Queue" => 1,
-            _ => return None,
+            _ => continue,
         };
-        let given = data.split(',').nth(at)?;
-        let is_on = given.contains("${") || without_arguments(given).contains(options);
-        is_on.then(|| format!("{application} in {context},{extension}"))
-    })
+        let Some(given) = data
+            .split(',')
+            .nth(at)
+            .filter(|_| !context.starts_with("callhop"))
+        else {
+            continue;
+        };
+        let place = || format!("{application} in {context},{extension}");
+        if without_arguments(given).contains(options) {
+            return Some(SwitchedOn::By(place()));
+        }
+        if given.contains("${") && perhaps.is_none() {
+            perhaps = Some(SwitchedOn::Perhaps(place()));
+        }
+    }
+    perhaps
 }
 
 /// Options without what stands in brackets behind them.
 fn without_arguments(options: &str) -> String {
     let mut depth = 0usize;
     let keep = options.chars().filter(|c| match c {
-        '(' => {
+        '(' | '{' => {
             depth += 1;
             false
         }
-        ')' => {
+        ')' | '}' => {
             depth = depth.saturating_sub(1);
             false
         }
@@ -215,6 +249,7 @@ fn digit_timeout(subject: &str, limit: &str) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::Verdict;
 
     /// `features show` of 22.10.
     fn shown(dynamic: &str) -> String {
@@ -272,22 +307,33 @@ mod tests {
 
     #[test]
     fn features_of_the_switch_that_are_in_the_way() {
-        let check = |digits: &str, data: &str, expect: bool| {
+        let check = |digits: &str, data: &str, expect: Option<Verdict>| {
             let plan = Plan::parse(&format!("[in]\nexten => 1,1,Dial({data})\n"));
             let codes = BTreeSet::from(["*9"]);
             let found = in_the_way("sw", "disconnect", digits, ['h', 'H'], &codes, Some(&plan));
-            assert_eq!(found.is_some(), expect, "{digits} {data}");
+            assert_eq!(found.map(|found| found.verdict), expect, "{digits} {data}");
         };
-        check("*", "PJSIP/1,30,h", true);
-        check("*", "PJSIP/1,30,rH", true);
-        check("*", "PJSIP/1,30,${OPTIONS}", true);
-        check("*", "PJSIP/1,30,r", false);
-        check("*", "PJSIP/1,30,M(hello)", false);
-        check("*", "PJSIP/1", false);
-        check("*9", "PJSIP/1,30,h", true);
-        check("*99", "PJSIP/1,30,h", true);
-        check("*0", "PJSIP/1,30,h", false);
-        check("", "PJSIP/1,30,h", false);
+        let (broken, doubtful) = (Some(Verdict::Broken), Some(Verdict::Doubtful));
+        check("*", "PJSIP/1,30,h", broken);
+        check("*", "PJSIP/1,30,rH", broken);
+        check("*", "PJSIP/1,30,${OPTIONS_h}", doubtful);
+        check("*", "PJSIP/1,30,H${OPTIONS}", broken);
+        check("*", "PJSIP/1,30,r", None);
+        check("*", "PJSIP/1,30,M(hello)", None);
+        check("*", "PJSIP/1", None);
+        check("*9", "PJSIP/1,30,h", broken);
+        check("*99", "PJSIP/1,30,h", doubtful);
+        check("*0", "PJSIP/1,30,h", None);
+        check("", "PJSIP/1,30,h", None);
+        let unseen = in_the_way(
+            "sw",
+            "disconnect",
+            "*",
+            ['h', 'H'],
+            &BTreeSet::from(["*9"]),
+            None,
+        );
+        assert_eq!(unseen.map(|found| found.verdict), doubtful);
     }
 
     #[test]

@@ -139,6 +139,7 @@ async fn look(
     let others = config.switches().count() > 1;
     let read = endpoints::read(switch, devices, link).await?;
     findings.extend(endpoints::told(subject, others, &read));
+    findings.extend(endpoints::trunk(switch, link).await?);
     let plan = dialplan::read(link).await?;
     findings.extend(dialplan::examine(config, switch, plan.as_ref(), &read, link).await?);
     findings.extend(features::examine(config, subject, plan.as_ref(), link).await?);
