@@ -236,7 +236,8 @@ async fn unseen(
         subject,
         "whether callhop.conf is that of this Callhop, and who answers star codes, could not be looked at",
         format!(
-            "have reporting in write of [{user}] in manager.conf, then asterisk -rx 'manager reload'"
+            "let write in [{user}] of manager.conf have reporting as well, as in write = system,call,user,reporting, then \
+             asterisk -rx 'manager reload'"
         ),
     )];
     let mut is_there = true;

@@ -142,7 +142,7 @@ struct Rule {
     line: &'static str,
 }
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         is_wrong: |it| it.is("auth").is_empty(),
         verdict: Verdict::Broken,
@@ -162,9 +162,15 @@ const RULES: [Rule; 8] = [
         line: "max_contacts = 5 (in the section of type = aor)",
     },
     Rule {
-        is_wrong: |it| matches!(it.is("dtmf_mode"), "inband" | "none"),
+        is_wrong: |it| it.is("dtmf_mode") == "inband",
         verdict: Verdict::Broken,
-        what: "a dtmf_mode with which digits are not seen or heard by the far end: nobody can push",
+        what: "dtmf_mode = inband: the far end hears the code and the number of a push",
+        line: "dtmf_mode = auto_info",
+    },
+    Rule {
+        is_wrong: |it| it.is("dtmf_mode") == "none",
+        verdict: Verdict::Broken,
+        what: "dtmf_mode = none: the switch sees no digits, nobody can push",
         line: "dtmf_mode = auto_info",
     },
     Rule {
@@ -333,9 +339,7 @@ mod tests {
         for mode in ["inband", "none"] {
             check(
                 &[endpoint("1001", &[("dtmf_mode", mode)])],
-                &[
-                    "Broken the endpoint 1001 has a dtmf_mode with which digits are not seen or heard by the far end",
-                ],
+                &[&format!("Broken the endpoint 1001 has dtmf_mode = {mode}")],
             );
         }
         check(
