@@ -1,6 +1,9 @@
 //! The dialplan that the switch has loaded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use callhop_ami::action::Variable;
 use callhop_ami::word::{Context, Exten};
@@ -18,6 +21,9 @@ use crate::{
     doctor::{Finding, push::policies},
 };
 
+/// How long the switch may take to show its dialplan: 60,000 steps came within two seconds.
+const SHOW_LIMIT: Duration = Duration::from_secs(60);
+
 pub(super) const INSTALL: &str = "callhop dialplan install asterisk DIR, where DIR is the folder of extensions.conf, #include \
                                   callhop.conf there, then asterisk -rx 'dialplan reload'";
 
@@ -33,8 +39,8 @@ pub(super) struct Site<'a> {
 
 /// The loaded dialplan; `None` if that may not be asked.
 pub(super) async fn read(link: &CommandLink) -> Result<Option<Plan>, CommandError> {
-    match link.list(&Action::ShowDialplan).await {
-        Ok(list) => Ok(Some(Plan::loaded(&list))),
+    match link.list_within(&Action::ShowDialplan, SHOW_LIMIT).await {
+        Ok(list) => Ok(Some(Plan::loaded(&list.items))),
         Err(CommandError::PermissionDenied { .. }) => Ok(None),
         Err(error) => Err(error),
     }
