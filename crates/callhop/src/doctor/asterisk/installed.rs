@@ -13,12 +13,13 @@ use crate::doctor::Finding;
 /// The context of the star codes.
 pub(super) const CODES: &str = "callhop";
 
-/// Variables that our file sets, each with a value of the site: with what they begin.
-const SETTINGS: [&str; 4] = [
-    "CALLHOP_URL=",
-    "CALLHOP_DEFAULT_DOMAIN=",
-    "CALLHOP_MANAGER=",
-    "CALLHOP_TONE_",
+/// Steps of our file with a value of the site: the application, and with what its data begins.
+const SETTINGS: [(&str, &str); 5] = [
+    ("Set", "CALLHOP_URL="),
+    ("Set", "CALLHOP_DEFAULT_DOMAIN="),
+    ("Set", "CALLHOP_MANAGER="),
+    ("Set", "CALLHOP_TONE_"),
+    ("Playtones", ""),
 ];
 
 /// What the switch has of our file.
@@ -170,11 +171,12 @@ fn different(loaded: &Plan, ours: &Plan) -> Vec<String> {
 fn same(ours: &[Step], loaded: &[Step]) -> bool {
     ours.len() == loaded.len()
         && ours.iter().zip(loaded).all(|(ours, loaded)| {
-            let setting = SETTINGS
-                .iter()
-                .find(|name| ours.0 == "Set" && ours.1.starts_with(**name));
-            ours == loaded
-                || setting.is_some_and(|name| loaded.0 == "Set" && loaded.1.starts_with(name))
+            let is_setting = SETTINGS.iter().any(|(application, begin)| {
+                [ours, loaded]
+                    .iter()
+                    .all(|it| it.0 == *application && it.1.starts_with(begin))
+            });
+            ours == loaded || is_setting
         })
 }
 
