@@ -118,6 +118,9 @@ fn no_link(switch: &Asterisk, error: &ConnectError) -> Finding {
             "allowmultiplelogin = yes in [{user}] of manager.conf, then asterisk -rx 'manager reload': the controller has two \
              links"
         ),
+        ConnectError::LoginRefused { text } if text.contains("shutting down") => {
+            "start Asterisk again, and run `callhop doctor` again".to_owned()
+        }
         ConnectError::LoginRefused { .. } => format!(
             "let username and secret in [[asterisk]] be those of [{user}] in manager.conf, and deny and permit there let this \
              machine in; Asterisk's log says which of them it is"
@@ -458,6 +461,11 @@ mod tests {
             refused("Login Already In Use"),
             "the switch refuses the login: Login Already In Use",
             "allowmultiplelogin = yes in [callhop]",
+        );
+        check(
+            refused("Asterisk is shutting down"),
+            "the switch refuses the login: Asterisk is shutting down",
+            "start Asterisk",
         );
         check(
             ConnectError::Link(LinkError::Timeout(Duration::from_secs(5))),
