@@ -74,7 +74,6 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     let (found, devices) = store(config).await;
     let mut findings = push::toll(config);
     findings.extend(push::short_codes(config));
-    findings.extend(push::sounds(config));
     findings.extend([found, controller(config)]);
     for each in &config.freeswitch {
         findings.extend(freeswitch::examine(config, each, &devices).await);

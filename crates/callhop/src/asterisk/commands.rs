@@ -333,8 +333,12 @@ impl Questions for Commands {
     // again, as a push is that is given back at once. (`Bridge` of the two would be one command: it ends the call.)
     async fn arm(&self, order: &ArmOrder) -> Result<(), RunError> {
         let leg = ChannelName::new(order.leg.as_str())?;
-        let feature = plain(&translate::feature(&order.code))?;
-        self.set(&leg, "DYNAMIC_FEATURES", feature).await?;
+        let name = VarName::new("DYNAMIC_FEATURES")?;
+        // The admin's own features stay.
+        let before = self.get(Some(leg.clone()), Variable::Name(name)).await?;
+        let features = translate::with_feature(&before, &order.code);
+        self.set(&leg, "DYNAMIC_FEATURES", plain(&features)?)
+            .await?;
         let peer = locked(&self.memory).prepared(&order.leg);
         let Some(peer) = peer else { return Ok(()) };
         let until = crate::controller::unix_now().0 + REJOIN_S;

@@ -538,6 +538,16 @@ pub fn feature(code: &str) -> String {
     format!("{FEATURE}_{}", code.replace('*', "s").replace('#', "h"))
 }
 
+/// `DYNAMIC_FEATURES` with that of a push code among them (separated by `#`, main/features_config.c).
+#[must_use]
+pub fn with_feature(before: &str, code: &str) -> String {
+    let others = before
+        .split('#')
+        .filter(|feature| !feature.is_empty() && !feature.starts_with(FEATURE));
+    let own = feature(code);
+    others.chain([own.as_str()]).collect::<Vec<_>>().join("#")
+}
+
 /// Whether a leg's `DYNAMIC_FEATURES` have a push code among them.
 fn is_armed(features: &str) -> bool {
     features

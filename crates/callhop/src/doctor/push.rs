@@ -11,7 +11,7 @@ use callhop_calls::{
 };
 
 use super::Finding;
-use crate::{asterisk::translate, config::Config};
+use crate::config::Config;
 
 /// Numbers that nobody needs all of: a neighbour, a premium rate, another country (two ways) and a satellite.
 const ELSEWHERE: [&str; 5] = [
@@ -79,34 +79,6 @@ pub(super) fn short_codes(config: &Config) -> Option<Finding> {
         ),
         "let push in [features] have two characters or more, such as \"*9\"",
     ))
-}
-
-/// Sounds that an Asterisk of the configuration has no word for: it plays silence.
-pub(super) fn sounds(config: &Config) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if config.asterisk.is_empty() {
-        return findings;
-    }
-    for (domain, push) in policies(config) {
-        for (key, sound, above) in [
-            ("hold_sound", &push.hold_sound, &config.push.hold_sound),
-            ("ringback", &push.ringback, &config.push.ringback),
-        ] {
-            // What a domain has from [push] is said there.
-            if translate::sound(sound).is_some() || domain.is_some() && sound == above {
-                continue;
-            }
-            findings.push(Finding::broken(
-                "configuration",
-                format!("{key} = \"{sound}\" in {} is no sound that Asterisk can play: it is silence there", whose(domain)),
-                format!(
-                    "let {key} be one of silence_stream://, local_stream://class, tone_stream://%(on,off,hertz) and \
-                     /path/to/file.wav"
-                ),
-            ));
-        }
-    }
-    findings
 }
 
 /// The section of a domain's settings.
@@ -193,22 +165,5 @@ mod tests {
         ));
         let what = found.unwrap().what;
         assert!(what.starts_with("# and 5 is the whole code"), "{what}");
-    }
-
-    #[test]
-    fn sounds_that_asterisk_does_not_have_are_told() {
-        let text = "[push]\nhold_sound = 'tone_stream://path=/tmp/x'\n[domains.a.push]\nringback = 'shout://host/x.mp3'\n";
-        assert_eq!(sounds(&config(text)), []);
-        let asterisk = "[[asterisk]]\nsecret = 's'\nendpoints = { 'a' = '{number}' }\n";
-        let found = sounds(&config(&format!("{asterisk}{text}")));
-        let found: Vec<&str> = found.iter().map(|finding| finding.what.as_str()).collect();
-        assert_eq!(
-            found,
-            [
-                "hold_sound = \"tone_stream://path=/tmp/x\" in [push] is no sound that Asterisk can play: it is silence there",
-                "ringback = \"shout://host/x.mp3\" in [domains.\"a\".push] is no sound that Asterisk can play: it is silence there",
-            ]
-        );
-        assert_eq!(sounds(&config(asterisk)), []);
     }
 }

@@ -9,12 +9,13 @@ use callhop_ami::action::ConsoleCommand;
 use callhop_ami::word::{ActionId, UserName, VarValue};
 use callhop_ami::{
     Action, CommandError, CommandLink, ConnectError, EventLink, LinkError, Login, Options,
-    Privilege, Reply, Secret, Subscription, Tls,
+    Privilege, Reply, Subscription,
 };
 use tokio::{net::lookup_host, time::timeout};
 
 use super::switch::{console, word};
 use crate::{
+    asterisk,
     config::Asterisk,
     doctor::{Finding, chain},
 };
@@ -57,30 +58,22 @@ const EVENT_LIMIT: Duration = Duration::from_secs(2);
 
 /// The link for commands, or why there is none.
 pub(super) async fn connect(switch: &Asterisk) -> Result<CommandLink, Finding> {
-    let (login, options) = login(switch)?;
+    let (login, options) = options(switch)?;
     CommandLink::connect(&*switch.address, &login, &options)
         .await
         .map_err(|error| no_link(switch, &error))
 }
 
-fn login(switch: &Asterisk) -> Result<(Login, Options), Finding> {
+fn options(switch: &Asterisk) -> Result<(Login, Options), Finding> {
     let subject = switch.name.as_str();
     let broken = |what: String, key: &str| {
         Finding::broken(subject, what, format!("correct {key} in [[asterisk]]"))
     };
-    let user = UserName::new(switch.username.as_str());
-    let user = user.map_err(|error| broken(error.to_string(), "username"))?;
-    let login = Login {
-        user,
-        secret: Secret::new(switch.secret.reveal()),
-    };
+    let login = asterisk::login(switch);
+    let login = login.map_err(|error| broken(chain(error), "username"))?;
     let mut options = Options::new(unguessable());
-    if switch.tls {
-        let host = switch.address.rsplit_once(':').map(|(host, _)| host);
-        let host = host.unwrap_or(&switch.address).trim_matches(['[', ']']);
-        let tls = Tls::new(host, switch.tls_ca.as_deref());
-        options.tls = Some(tls.map_err(|error| broken(chain(error), "address or tls_ca"))?);
-    }
+    let tls = asterisk::tls(switch);
+    options.tls = tls.map_err(|error| broken(chain(error), "address or tls_ca"))?;
     Ok((login, options))
 }
 
@@ -276,7 +269,7 @@ fn read_cure(user: &str) -> String {
 /// Whether an event comes that was asked for.
 async fn events(switch: &Asterisk, link: &CommandLink) -> Result<Option<Finding>, CommandError> {
     let subject = switch.name.as_str();
-    let (login, options) = match login(switch) {
+    let (login, options) = match options(switch) {
         Ok(both) => both,
         Err(finding) => return Ok(Some(finding)),
     };
