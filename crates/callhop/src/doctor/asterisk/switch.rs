@@ -42,7 +42,7 @@ const NO_PUSH: &str = "nobody can push";
 
 /// What the switch itself has (main/), and needs no module, is in the test below.
 #[rustfmt::skip]
-const MODULES: [Module; 31] = [
+const MODULES: [Module; 32] = [
     module("pbx_config", &[], "extensions.conf is not read"),
     module("app_stack", &["Gosub", "Return", "STACK_PEEK"], "neither star codes nor inbound calls reach Callhop"),
     module("func_curl", &["CURL", "CURLOPT"], "the dialplan cannot ask the controller"),
