@@ -3,6 +3,8 @@
 //! A story reads it by [`Kind::differs`] and asks no switch for its name. A story that a switch can't play at all says so
 //! itself (`Story::not_on`).
 
+use std::time::Duration;
+
 use crate::site::Kind;
 
 /// What is to be reached, measured in the same run.
@@ -33,6 +35,9 @@ pub struct Differences {
     /// RTP timestamps step by the time that has passed. Asterisk gives the far end the timestamps of whoever speaks
     /// (frames with timing information in res_rtp_asterisk.c): with its own `Bridge` they step by -640 as well.
     pub one_clock: bool,
+    /// For so long after a digit by SIP INFO no sound of that phone passes. Asterisk makes it as long as the phone says, 160
+    /// ms, and meanwhile drops its sound (`__ast_read` of channel.c), as a phone sends none while it sends a digit in RTP.
+    pub info_digit: Duration,
     /// Whose password is asked for is what From says. Asterisk takes the endpoint from there
     /// (res_pjsip_endpoint_identifier_user.c): whoever forges it fails at the password of the one that is named, and no
     /// dialplan sees the call. FreeSWITCH takes the user of the digest.
@@ -54,6 +59,7 @@ const FREESWITCH: Differences = Differences {
     pull_gap: Reach::Ratio(1.05),
     one_stream: true,
     one_clock: true,
+    info_digit: Duration::ZERO,
     from_is_the_account: false,
     pull_time: Reach::Ratio(1.15),
     push_gap: Reach::Ratio(1.05),
@@ -70,6 +76,7 @@ const ASTERISK: Differences = Differences {
     pull_gap: Reach::Most(20.5),
     one_stream: false,
     one_clock: false,
+    info_digit: Duration::from_millis(160),
     from_is_the_account: true,
     // Bridge() of a channel whose name is known asks nobody; a pull has to ask the controller once.
     pull_time: Reach::Ratio(1.15),

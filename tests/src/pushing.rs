@@ -213,8 +213,12 @@ impl Stage<'_> {
             let hole = self.longest_hole(far, push.since);
             self.note_time(Measure::Hole, hole);
             let heard = self.site.heard(far, push.since);
+            let digit = match push.how {
+                Digits::Rtp => Duration::ZERO,
+                Digits::Info => self.site.kind().differs().info_digit,
+            };
             ensure!(
-                hole <= DEAD_AIR,
+                hole <= DEAD_AIR + digit,
                 "dead air of {hole:?} at the far end: {}",
                 told(&heard, push.since)
             );

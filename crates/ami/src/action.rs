@@ -68,6 +68,15 @@ pub enum Action {
     CoreStatus,
     /// `CoreSettings`: versions and limits.
     CoreSettings,
+    /// `ListCommands`: which actions this user may use; each is a header of the answer.
+    ListCommands,
+    /// `ModuleCheck`: refused (`Module not loaded`) if it is not.
+    ModuleCheck {
+        /// Its name without `.so`.
+        module: Word,
+    },
+    /// `ShowDialPlan`: all contexts, steps and includes. A list.
+    ShowDialplan,
     /// `CoreShowChannels`: all channels. A list.
     CoreShowChannels,
     /// `Status`: one channel, or all of them, with variables of each. A list.
@@ -256,6 +265,9 @@ impl Action {
             Self::Filter(_) => "Filter",
             Self::CoreStatus => "CoreStatus",
             Self::CoreSettings => "CoreSettings",
+            Self::ListCommands => "ListCommands",
+            Self::ModuleCheck { .. } => "ModuleCheck",
+            Self::ShowDialplan => "ShowDialPlan",
             Self::CoreShowChannels => "CoreShowChannels",
             Self::Status { .. } => "Status",
             Self::Getvar { .. } => "Getvar",
@@ -287,6 +299,7 @@ impl Action {
     pub fn answer_form(&self) -> AnswerForm {
         match self {
             Self::CoreShowChannels
+            | Self::ShowDialplan
             | Self::Status { .. }
             | Self::PjsipShowEndpoints
             | Self::PjsipShowEndpoint { .. }
@@ -303,6 +316,8 @@ impl Action {
             | Self::Filter(_)
             | Self::CoreStatus
             | Self::CoreSettings
+            | Self::ListCommands
+            | Self::ModuleCheck { .. }
             | Self::Getvar { .. }
             | Self::Setvar { .. }
             | Self::SetDeviceState { .. }
@@ -324,13 +339,14 @@ impl Action {
     /// Which permission (`write` in manager.conf) it takes: any one of these, none if the list is empty. As `ListCommands` of
     /// 22.10 says.
     pub fn permission(&self) -> &'static [Privilege] {
-        use Privilege::{Call, Command, Originate, Reporting, System, User};
+        use Privilege::{Call, Command, Config, Originate, Reporting, System, User};
         match self {
             Self::Challenge
             | Self::Login { .. }
             | Self::LoginMd5 { .. }
             | Self::Logoff
             | Self::Ping
+            | Self::ListCommands
             | Self::Events(_) => &[],
             Self::CoreStatus | Self::CoreSettings | Self::CoreShowChannels => &[System, Reporting],
             Self::Status { .. } => &[System, Call, Reporting],
@@ -342,7 +358,9 @@ impl Action {
             | Self::PlayDtmf { .. } => &[Call],
             Self::Hangup { .. } => &[System, Call],
             Self::Originate { .. } => &[Originate],
+            Self::ShowDialplan => &[Config, Reporting],
             Self::Filter(_)
+            | Self::ModuleCheck { .. }
             | Self::MuteAudio { .. }
             | Self::PjsipShowEndpoints
             | Self::PjsipShowEndpoint { .. }

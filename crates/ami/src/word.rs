@@ -177,6 +177,18 @@ word! {
     |text| ENDPOINT.check_filled(text)
 }
 
+const AOR: Rule = Rule {
+    what: "address of record",
+    limit: 128,
+    allowed: |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '@'),
+};
+
+word! {
+    /// A PJSIP address of record: `[A-Za-z0-9._+@-]{1,128}`, no `-` in front.
+    Aor,
+    |text| AOR.check_filled(text)
+}
+
 const CONTEXT: Rule = Rule {
     what: "context",
     limit: 79,

@@ -15,7 +15,7 @@ use callhop_ami::action::{
     EventMask, Goto, MAX_HEADERS, MAX_LINE, MuteDirection, Then, Value, Variable,
 };
 use callhop_ami::word::{
-    ActionId, ChannelName, ContactUri, Context, DbKey, DialString, Digit, Endpoint, Exten,
+    ActionId, Aor, ChannelName, ContactUri, Context, DbKey, DialString, Digit, Endpoint, Exten,
     FieldName, UniqueId, UserName, VarName, VarValue, Word, WordError,
 };
 use callhop_ami::{Action, FrameCodec, FrameKind, Limits, Privilege, Secret};
@@ -130,6 +130,14 @@ fn channels() {
     check(Action::CoreStatus, &[]);
     check(Action::CoreSettings, &[]);
     check(Action::CoreShowChannels, &[]);
+    check(Action::ListCommands, &[]);
+    check(Action::ShowDialplan, &[]);
+    check(
+        Action::ModuleCheck {
+            module: w("func_curl"),
+        },
+        &["Module: func_curl"],
+    );
     check(
         Action::Status {
             channel: Some(w(D)),
@@ -438,6 +446,22 @@ fn variables_and_the_console() {
         "PJSIP_ENDPOINT(1001,context)",
     );
     variable(
+        Variable::AorSetting(w("1001@b.test"), w("max_contacts")),
+        "PJSIP_AOR(1001@b.test,max_contacts)",
+    );
+    variable(
+        Variable::Feature(w("featuredigittimeout")),
+        "FEATURE(featuredigittimeout)",
+    );
+    variable(
+        Variable::FeatureMap(w("blindxfer")),
+        "FEATUREMAP(blindxfer)",
+    );
+    variable(
+        Variable::Curl("[::1]:8085".parse().unwrap(), w("healthz")),
+        "CURL(http://[::1]:8085/healthz)",
+    );
+    variable(
         Variable::DialplanExists(w("cc-pull"), w("s")),
         "DIALPLAN_EXISTS(cc-pull,s,1)",
     );
@@ -535,6 +559,12 @@ fn lists_and_permissions() {
         AnswerForm::List,
         &[Privilege::System],
     );
+    check(Action::ListCommands, AnswerForm::Single, &[]);
+    check(
+        Action::ShowDialplan,
+        AnswerForm::List,
+        &[Privilege::Config, Privilege::Reporting],
+    );
     check(
         Action::Command(ConsoleCommand::FeaturesShow),
         AnswerForm::Single,
@@ -575,6 +605,10 @@ fn words<W: FromStr<Err = WordError> + ToString>(good: &[&str], bad: &[&str]) {
 
 #[test]
 fn what_is_a_word() {
+    words::<Aor>(
+        &["1001", "1001@b.test", "a_b+c-d"],
+        &["", "-1", "1001/sip:x", "1001,max_contacts", "1)"],
+    );
     words::<ChannelName>(
         &[
             "PJSIP/1001-00000008",

@@ -1,12 +1,10 @@
 //! What is right and wrong with an installation, and what cures it.
 //!
-//! Owns the list of checks. Changes nothing but one key of its own in mod_hash, which it removes again.
+//! Owns the list of checks. Changes nothing but one key of its own in mod_hash or AstDB, which it removes again.
 
-mod dialplan;
-mod installed;
-mod profile;
+mod asterisk;
+mod freeswitch;
 mod push;
-mod switch;
 
 use std::time::Duration;
 
@@ -78,7 +76,10 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(push::short_codes(config));
     findings.extend([found, controller(config)]);
     for each in &config.freeswitch {
-        findings.extend(switch::examine(config, each, &devices).await);
+        findings.extend(freeswitch::examine(config, each, &devices).await);
+    }
+    for each in &config.asterisk {
+        findings.extend(asterisk::examine(config, each, &devices).await);
     }
     findings
 }

@@ -10,7 +10,9 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use callhop::asterisk::translate::{Clock, Told, Translator, dial_string, feature, sound};
+use callhop::asterisk::translate::{
+    Clock, Told, Translator, dial_string, feature, sound, with_feature,
+};
 use callhop::config::Endpoints;
 use callhop_ami::{Event, FrameCodec, FrameKind, Limits};
 use callhop_calls::core::Answer;
@@ -450,4 +452,12 @@ fn sounds_and_features() {
     check("hold.wav", None);
     assert_eq!(feature("*9"), "callhop_push_s9");
     assert_eq!(feature("#*1"), "callhop_push_hs1");
+    for (before, after) in [
+        ("", "callhop_push_s9"),
+        ("apprecord#park", "apprecord#park#callhop_push_s9"),
+        ("callhop_push_s8#park", "park#callhop_push_s9"),
+        ("callhop_push_s9", "callhop_push_s9"),
+    ] {
+        assert_eq!(with_feature(before, "*9"), after);
+    }
 }

@@ -1,7 +1,8 @@
-//! `live [--switch=asterisk|freeswitch] [--list] [--bare] [--load [--seconds=N]] [--kills[=N]] [filter...]`: plays the
-//! stories on real switches with real SIP phones: on Asterisk always, on FreeSWITCH where there is one. `--bare` leaves
-//! the controller out and plays what needs none; `--load` plays no story but puts the switch under load by SIPp while
-//! calls are moved; `--kills` plays none either but kills the controller in each state of a push.
+//! `live [--switch=asterisk|freeswitch] [--list] [--bare] [--load [--seconds=N]]
+//! [--kills[=N] [--fault=killed|cut|restarted]...] [filter...]`: plays the stories on real switches with real SIP phones:
+//! on Asterisk always, on FreeSWITCH where there is one. `--bare` leaves the controller out and plays what needs none;
+//! `--load` plays no story but puts the switch under load by SIPp while calls are moved; `--kills` plays none either: in
+//! each state of a push it kills the controller, cuts its connections, and restarts the switch, so many times each.
 //!
 //! Prints a line for each story, then what was measured, then how many passed. Ends with 0 when none failed and with 1
 //! when one did, or a switch that was asked for can't be had.
@@ -45,6 +46,7 @@ struct Asked {
     bare: bool,
     load: Option<Duration>,
     kills: Option<usize>,
+    faults: Vec<kills::Fault>,
     filters: Vec<String>,
 }
 
@@ -56,6 +58,7 @@ impl Asked {
             bare: false,
             load: None,
             kills: None,
+            faults: Vec::new(),
             filters: Vec::new(),
         };
         let mut seconds = 120;
@@ -75,11 +78,17 @@ impl Asked {
                 ("--bare", None) => asked.bare = true,
                 ("--load", None) => asked.load = Some(Duration::ZERO),
                 ("--seconds", Some(value)) => seconds = value.parse().context("--seconds")?,
+                ("--fault", Some("killed")) => asked.faults.push(kills::Fault::Killed),
+                ("--fault", Some("cut")) => asked.faults.push(kills::Fault::Cut),
+                ("--fault", Some("restarted")) => asked.faults.push(kills::Fault::Restarted),
                 ("--kills", None) => asked.kills = Some(kills::TRIES),
                 ("--kills", Some(value)) => asked.kills = Some(value.parse().context("--kills")?),
                 (filter, None) if !filter.starts_with("--") => asked.filters.push(filter.into()),
                 _ => bail!("what is {word}?"),
             }
+        }
+        if asked.faults.is_empty() {
+            asked.faults = kills::Fault::ALL.to_vec();
         }
         asked.load = asked.load.map(|_| Duration::from_secs(seconds));
         Ok(asked)
@@ -160,7 +169,11 @@ fn on(asked: &Asked, switch: Program, callhop: Option<PathBuf>, target: PathBuf)
         return Ok(true);
     }
     if let Some(tries) = asked.kills {
-        kills::run(&mut lab, &mut ledger, tries)?;
+        let mut stage = Stage {
+            site: &mut lab,
+            ledger: &mut ledger,
+        };
+        kills::run(&mut stage, &asked.faults, tries)?;
         return Ok(true);
     }
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);

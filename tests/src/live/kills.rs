@@ -1,10 +1,12 @@
-//! `--kills`: the controller is killed in each state of a push, and nobody may be lost.
+//! `--kills`: in each state of a push the controller is killed, its connections to the switch are cut, or the switch is
+//! restarted; nobody may be lost who could be kept.
 //!
-//! Owns the table that says what became of the far end. Every kill is aimed by what was seen or heard; the controller is
-//! back at once in half of the tries, and after four seconds in the others.
+//! Owns the table that says what became of the far end. Every fault is aimed by what was seen or heard; it is over at once
+//! in half of the tries, and after four seconds in the others.
 
 use std::{
     collections::BTreeMap,
+    fmt::Write,
     thread,
     time::{Duration, Instant},
 };
@@ -12,26 +14,57 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{ear::told, lab::Lab};
+use super::ear::told;
 use crate::{
     cast::Phone,
     pushing::Push,
-    report::Ledger,
-    site::{Call, CallState, Digits, Moment, Site, Sound},
+    site::{Call, CallState, Digits, Moment, Sound},
     stage::{Direction, SOON, Stage, Talk},
 };
 
 /// How often each state is tried when nothing else is said.
 pub const TRIES: usize = 20;
 
-/// How long the controller is away in half of the tries.
+/// How long the fault lasts in half of the tries.
 const AWAY: Duration = Duration::from_secs(4);
 /// After so long without anybody the far end is lost. The longest way is a target that rings, and then a recall.
 const LOST: Duration = Duration::from_secs(25);
 const OWN: [Phone; 3] = [Phone::P1001, Phone::P1002, Phone::P1003];
 const COLLEAGUES: [Phone; 2] = [Phone::P2001, Phone::P2002];
 
-/// When it is killed.
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The controller crashes, and is started again.
+    Killed,
+    /// Its connections to the switch are closed, and new ones refused.
+    Cut,
+    /// The switch crashes, and is started again: its calls are over, and nothing of them may be left.
+    Restarted,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Killed, Self::Cut, Self::Restarted];
+
+    fn happens(self, stage: &mut Stage<'_>) -> Result<()> {
+        match self {
+            Self::Killed => stage.site.controller().kill(),
+            Self::Cut => stage.site.links(false),
+            Self::Restarted => stage.site.switch(false),
+        }
+    }
+
+    fn is_over(self, stage: &mut Stage<'_>) -> Result<()> {
+        match self {
+            Self::Killed => stage.site.controller().launch(),
+            Self::Cut => stage.site.links(true),
+            Self::Restarted => stage.site.switch(true),
+        }
+    }
+}
+
+/// When it goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     /// The code's last digit has just ended.
@@ -65,11 +98,19 @@ enum Fate {
     Pusher,
     Target,
     Recalled,
+    /// Nobody: the call was over with the switch.
+    Over,
     Lost,
 }
 
 impl Fate {
-    const ALL: [Self; 4] = [Self::Pusher, Self::Target, Self::Recalled, Self::Lost];
+    const ALL: [Self; 5] = [
+        Self::Pusher,
+        Self::Target,
+        Self::Recalled,
+        Self::Over,
+        Self::Lost,
+    ];
 }
 
 /// What the tries of one state have shown.
@@ -84,49 +125,63 @@ struct Row {
 ///
 /// # Errors
 /// When somebody was lost, a call was left over, a move stayed open, or a try could not be played.
-pub fn run(lab: &mut Lab, ledger: &mut Ledger, tries: usize) -> Result<()> {
-    let mut rows: BTreeMap<State, Row> = BTreeMap::new();
-    let mut faults = Vec::new();
-    for state in State::ALL {
-        for turn in 0..tries {
-            lab.reset()?;
-            let mut stage = Stage {
-                site: &mut *lab,
-                ledger: &mut *ledger,
-            };
-            if let Err(error) = attempt(&mut stage, state, turn, rows.entry(state).or_default()) {
-                let fault = format!("{state:?}, try {turn}: {error:#}");
-                println!("     {fault}");
-                faults.push(fault);
+pub fn run(stage: &mut Stage<'_>, faults: &[Fault], tries: usize) -> Result<()> {
+    let mut rows: BTreeMap<(Fault, State), Row> = BTreeMap::new();
+    let mut failed = Vec::new();
+    for fault in faults.iter().copied() {
+        for state in State::ALL {
+            for turn in 0..tries {
+                stage.site.reset()?;
+                let row = rows.entry((fault, state)).or_default();
+                // Also a single try of each has all of direction, time and pusher.
+                let turn = turn + fault as usize + state as usize;
+                if let Err(error) = attempt(stage, fault, state, turn, row) {
+                    let told = format!("{fault:?}, {state:?}, try {turn}: {error:#}");
+                    println!("     {told}");
+                    failed.push(told);
+                }
             }
         }
     }
-    println!(
-        "{:<12} {:>7} {:>7} {:>9} {:>5} {:>14}  journal",
-        "killed when", "pusher", "target", "recalled", "LOST", "alone, max ms"
+    println!("{}", table(&rows));
+    if !failed.is_empty() {
+        bail!("{} tries failed", failed.len());
+    }
+    Ok(())
+}
+
+fn table(rows: &BTreeMap<(Fault, State), Row>) -> String {
+    let mut text = format!(
+        "{:<10} {:<11} {:>7} {:>7} {:>9} {:>5} {:>5} {:>14}  journal",
+        "fault", "when", "pusher", "target", "recalled", "over", "LOST", "alone, max ms"
     );
-    for (state, row) in &rows {
-        let [pusher, target, recalled, lost] =
+    for ((fault, state), row) in rows {
+        let [pusher, target, recalled, over, lost] =
             Fate::ALL.map(|fate| row.fates.get(&fate).copied().unwrap_or_default());
         let journal: Vec<String> = row
             .journal
             .iter()
             .map(|(said, count)| format!("{count} {said}"))
             .collect();
-        println!(
-            "{:<12} {pusher:>7} {target:>7} {recalled:>9} {lost:>5} {:>14}  {}",
+        let _ = write!(
+            text,
+            "\n{:<10} {:<11} {pusher:>7} {target:>7} {recalled:>9} {over:>5} {lost:>5} {:>14}  {}",
+            format!("{fault:?}"),
             format!("{state:?}"),
             row.longest_alone.as_millis(),
             journal.join(", ")
         );
     }
-    if !faults.is_empty() {
-        bail!("{} tries failed", faults.len());
-    }
-    Ok(())
+    text
 }
 
-fn attempt(stage: &mut Stage<'_>, state: State, turn: usize, row: &mut Row) -> Result<()> {
+fn attempt(
+    stage: &mut Stage<'_>,
+    fault: Fault,
+    state: State,
+    turn: usize,
+    row: &mut Row,
+) -> Result<()> {
     let direction = Direction::BOTH[turn % 2];
     let away = if (turn / 2).is_multiple_of(2) {
         Duration::ZERO
@@ -138,9 +193,13 @@ fn attempt(stage: &mut Stage<'_>, state: State, turn: usize, row: &mut Row) -> R
     stage.let_ring(&OWN)?;
     stage.let_ring(&COLLEAGUES)?;
     reach(stage, state, talk)?;
-    stage.site.controller().kill()?;
+    fault.happens(stage)?;
     let killed = stage.site.now();
-    let (fate, near) = settle(stage, talk, killed, away)?;
+    if fault == Fault::Restarted {
+        thread::sleep(away);
+        return switch_is_back(stage, row);
+    }
+    let (fate, near) = settle(stage, fault, talk, killed, away)?;
     *row.fates.entry(fate).or_default() += 1;
     let Some(near) = near else {
         let heard = told(&stage.site.heard(talk.far.phone, killed), killed);
@@ -158,6 +217,27 @@ fn attempt(stage: &mut Stage<'_>, state: State, turn: usize, row: &mut Row) -> R
     stage.site.hang_up(talk.far)?;
     stage.ended(near)?;
     stage.nothing_left()
+}
+
+/// Nothing of the calls is left: not on the switch, which is another one, not in the controller's mind, and not in the
+/// journal. A push works as ever.
+fn switch_is_back(stage: &mut Stage<'_>, row: &mut Row) -> Result<()> {
+    Fault::Restarted.is_over(stage)?;
+    stage.site.controller().start()?;
+    let said = journal(stage)?;
+    *row.journal.entry(said).or_default() += 1;
+    stage.nothing_left()?;
+    let calls = stage.cli(&["calls", "--json"])?;
+    let listed: Value = serde_json::from_str(&calls).context("callhop calls --json")?;
+    ensure!(
+        listed["calls"].as_array().is_some_and(Vec::is_empty),
+        "the switch is back, and there are calls: {calls}"
+    );
+    *row.fates.entry(Fate::Over).or_default() += 1;
+    let talk = stage.talk(Direction::FarCalls, Phone::P1001)?;
+    stage.let_ring(&COLLEAGUES)?;
+    let talk = stage.pushed(talk, "2001", Phone::P2001, Digits::Rtp)?;
+    stage.over(talk)
 }
 
 /// Brings the push to the state, as it is seen from outside.
@@ -198,6 +278,7 @@ fn reach(stage: &mut Stage<'_>, state: State, talk: Talk) -> Result<()> {
 /// Waits until the far end has somebody for good; starts the controller again when its time has come.
 fn settle(
     stage: &mut Stage<'_>,
+    fault: Fault,
     talk: Talk,
     killed: Moment,
     away: Duration,
@@ -207,7 +288,7 @@ fn settle(
     let far = talk.far.phone;
     while began.elapsed() < LOST {
         if !launched && began.elapsed() >= away {
-            stage.site.controller().launch()?;
+            fault.is_over(stage)?;
             launched = true;
         }
         for phone in OWN {
@@ -222,7 +303,7 @@ fn settle(
                 stage
                     .two_way(far, phone)
                     .context("the recall was answered")?;
-                wait_for(launched, began, away, stage)?;
+                wait_for(fault, launched, began, away, stage)?;
                 return Ok((Fate::Recalled, Some(report.call)));
             }
         }
@@ -238,22 +319,28 @@ fn settle(
                     .site
                     .wait_call(phone, Moment(0.0), &[CallState::Talking], SOON)?
                     .call;
-                wait_for(launched, began, away, stage)?;
+                wait_for(fault, launched, began, away, stage)?;
                 return Ok((fate, Some(call)));
             }
         }
     }
     if !launched {
-        stage.site.controller().launch()?;
+        fault.is_over(stage)?;
     }
     Ok((Fate::Lost, None))
 }
 
-/// The controller stays away as long as was meant, also when all is well before.
-fn wait_for(launched: bool, began: Instant, away: Duration, stage: &mut Stage<'_>) -> Result<()> {
+/// The fault lasts as long as was meant, also when all is well before.
+fn wait_for(
+    fault: Fault,
+    launched: bool,
+    began: Instant,
+    away: Duration,
+    stage: &mut Stage<'_>,
+) -> Result<()> {
     if !launched {
         thread::sleep(away.saturating_sub(began.elapsed()));
-        stage.site.controller().launch()?;
+        fault.is_over(stage)?;
     }
     Ok(())
 }

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 use super::{Story, routing::ALL};
 use crate::{
     cast::Phone,
-    site::CallState,
+    live::kills::{self, Fault},
+    site::{CallState, Kind},
     stage::{Direction, SOON, Stage, Talk},
 };
 
@@ -22,6 +23,9 @@ pub const STORIES: &[Story] = &[
         "faults/controller_killed_while_a_call_moves",
         killed_while_moving,
     ),
+    Story::new("faults/connections_cut", connections_cut),
+    Story::new("faults/in_each_state_of_a_push", each_state)
+        .not_on(&[(Kind::Fake, "its instants are those of a wire")]),
     Story::new("faults/switch_restarted", switch_restarted),
 ];
 
@@ -84,6 +88,33 @@ fn killed_while_moving(stage: &mut Stage<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The call goes on, inbound calls ring by the snapshot, star codes are refused; and then all is as before.
+fn connections_cut(stage: &mut Stage<'_>) -> Result<()> {
+    stage.confirmed(Phone::P1002, "*50")?;
+    for direction in Direction::BOTH {
+        let talk = stage.talk(direction, Phone::P1002)?;
+        stage.site.links(false)?;
+        stage.site.controller().wait_not_ready(SOON)?;
+        stage.untouched(talk)?;
+        stage.rings_exactly(Phone::Out2, "1000", &[Phone::P1002], SOON)?;
+        stage.refused(Phone::P1001, "*33")?;
+        stage.untouched(talk)?;
+        stage.site.links(true)?;
+        stage
+            .site
+            .controller()
+            .wait_ready(Duration::from_secs(30))?;
+        let (talk, _) = stage.moves(talk, Phone::P1001, "*33")?;
+        stage.over(talk)?;
+    }
+    Ok(())
+}
+
+/// Once each; `--kills` does it as often as is wanted.
+fn each_state(stage: &mut Stage<'_>) -> Result<()> {
+    kills::run(stage, &Fault::ALL, 1)
 }
 
 /// All calls are gone with the switch. Callhop says that it is not ready, comes back, and knows of no ghost.

@@ -101,8 +101,9 @@ fn forged_headers(stage: &mut Stage<'_>) -> Result<()> {
                     let call = stage.site.dial(phone, number, Dial { headers })?;
                     let report = stage.ended(call)?;
                     ensure!(!report.was_answered, "{headers:?} was answered");
+                    // The fake checks no digest, and refuses at the star code.
                     ensure!(
-                        [401, 403, 407].contains(&report.code),
+                        !stage.site.kind().has_packets() || [401, 403, 407].contains(&report.code),
                         "{headers:?}: {report:?}"
                     );
                 }

@@ -80,10 +80,13 @@ impl Action {
             | Self::Ping
             | Self::CoreStatus
             | Self::CoreSettings
+            | Self::ListCommands
+            | Self::ShowDialplan
             | Self::CoreShowChannels
             | Self::PjsipShowEndpoints
             | Self::PjsipShowContacts
             | Self::PjsipShowRegistrationInboundContactStatuses => {}
+            Self::ModuleCheck { module } => out.header("Module", module.as_str())?,
             Self::Events(mask) => out.header("EventMask", &mask.text())?,
             Self::Filter(filter) => {
                 out.header("Operation", "Add")?;

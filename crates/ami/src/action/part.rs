@@ -1,9 +1,10 @@
 //! The parts of actions that are words of Asterisk's own.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use crate::word::{
-    ChannelName, ContactUri, Context, DbKey, DialString, Endpoint, Exten, UserName, VarName,
+    Aor, ChannelName, ContactUri, Context, DbKey, DialString, Endpoint, Exten, UserName, VarName,
     VarValue, Word,
 };
 
@@ -252,6 +253,15 @@ pub enum Variable {
     DialContacts(Endpoint),
     /// `PJSIP_ENDPOINT(<endpoint>,<field>)`: a setting of an endpoint, such as `context` or `set_var`.
     EndpointSetting(Endpoint, VarName),
+    /// `PJSIP_AOR(<aor>,<field>)`: a setting of an address of record, such as `max_contacts`.
+    AorSetting(Aor, VarName),
+    /// `FEATURE(<option>)`: a setting of features.conf, such as `featuredigittimeout` (in milliseconds).
+    Feature(VarName),
+    /// `FEATUREMAP(<feature>)`: the digits of a feature that Asterisk has itself; empty if it has none. Those of the
+    /// `applicationmap` are not found so.
+    FeatureMap(VarName),
+    /// `CURL(http://<address>/<path>)`: what the switch is answered there; empty if it gets no answer. The link waits for it.
+    Curl(SocketAddr, Word),
     /// `DIALPLAN_EXISTS(<context>,<exten>,1)`: 1 or 0.
     DialplanExists(Context, Exten),
     /// `AMI_CLIENT(<user>,sessions)`: how many sessions the user has; empty if there is no such user. 0 was seen for one that had
@@ -279,6 +289,10 @@ impl Variable {
             Self::EndpointSetting(endpoint, field) => {
                 format!("PJSIP_ENDPOINT({endpoint},{field})")
             }
+            Self::AorSetting(aor, field) => format!("PJSIP_AOR({aor},{field})"),
+            Self::Feature(option) => format!("FEATURE({option})"),
+            Self::FeatureMap(feature) => format!("FEATUREMAP({feature})"),
+            Self::Curl(address, path) => format!("CURL(http://{address}/{path})"),
             Self::DialplanExists(context, exten) => {
                 format!("DIALPLAN_EXISTS({context},{exten},1)")
             }

@@ -5,7 +5,7 @@
 //! | order | on Asterisk |
 //! |---|---|
 //! | split | `Setvar` of both legs, one `Redirect` of both to `callhop-push`: `collect` and `hold` |
-//! | ring | `Setvar` and `Redirect` of the far leg to `ring`, which dials the target; of the old leg to `ringing` |
+//! | ring | `Setvar` and `Redirect` of the far leg to `ring`, which dials the target; `Setvar` of the old leg, which hears ringback then |
 //! | give back | `Redirect` of the old leg to `back` or `refused` |
 //! | recall | `Redirect` of the far leg to `recall` |
 //! | release | `Hangup`, unless it talks |
@@ -35,6 +35,13 @@ const FAMILY: &str = "callhop";
 
 /// The context in which the legs of a push wait.
 const PUSH: &str = "callhop-push";
+
+/// How long a leg whose digit came by SIP INFO waits before it is in a bridge again, in seconds: 80 ms (main/channel.c,
+/// AST_MIN_DTMF_DURATION), and a frame of 20 ms.
+const DIGIT_ENDS_S: &str = "0.1";
+
+/// How long the far end waits at most while a call is put together again, in seconds.
+const REJOIN_S: i64 = 5;
 
 /// A command link that is up.
 #[derive(Debug, Clone)]
@@ -322,20 +329,29 @@ impl Questions for Commands {
         }
     }
 
-    // A variable of the leg, which counts from its next bridge on. A leg that is in one already is put into it again, with
-    // the one that it talks to.
+    // A variable of the leg, which counts from its next bridge on. A call that talks already is taken apart and put together
+    // again, as a push is that is given back at once. (`Bridge` of the two would be one command: it ends the call.)
     async fn arm(&self, order: &ArmOrder) -> Result<(), RunError> {
         let leg = ChannelName::new(order.leg.as_str())?;
-        let feature = plain(&translate::feature(&order.code))?;
-        self.set(&leg, "DYNAMIC_FEATURES", feature).await?;
+        let name = VarName::new("DYNAMIC_FEATURES")?;
+        // The admin's own features stay.
+        let before = self.get(Some(leg.clone()), Variable::Name(name)).await?;
+        let features = translate::with_feature(&before, &order.code);
+        self.set(&leg, "DYNAMIC_FEATURES", plain(&features)?)
+            .await?;
         let peer = locked(&self.memory).prepared(&order.leg);
         let Some(peer) = peer else { return Ok(()) };
-        let action = Action::Bridge {
-            channel: leg,
-            other: ChannelName::new(peer.as_str())?,
-            tone: false,
-        };
-        self.run(&action).await
+        let until = crate::controller::unix_now().0 + REJOIN_S;
+        self.set(&leg, "CALLHOP_FAR", plain(peer.as_str())?).await?;
+        let far = [
+            ("CALLHOP_SOUND", plain("silence")?),
+            ("CALLHOP_UNTIL", plain(&until.to_string())?),
+            ("CALLHOP_RECALL", plain("")?),
+            ("CALLHOP_FALLBACK", plain("")?),
+        ];
+        self.set_all(&ChannelName::new(peer.as_str())?, far).await?;
+        self.redirect(&order.leg, "back", Some((&peer, "hold")))
+            .await
     }
 }
 
@@ -397,17 +413,25 @@ impl PushOrders for Commands {
         self.set_all(&far_leg, variables).await?;
         let old_leg = locked(&self.memory).rings(&order.far_leg, order.id);
         self.redirect(&order.far_leg, "ring", None).await?;
-        if let Some(old_leg) = old_leg
-            && let Err(error) = self.redirect(&old_leg, "ringing", None).await
-        {
-            // It has hung up, or hears silence instead of ringing.
-            debug!(leg = %old_leg, %error, "who pushes does not hear that it rings");
+        if let Some(old_leg) = old_leg {
+            let heard = async {
+                let old_leg = ChannelName::new(old_leg.as_str())?;
+                self.set(&old_leg, "CALLHOP_RINGS", plain("1")?).await
+            };
+            if let Err(error) = heard.await {
+                // It has hung up, or hears silence instead of ringing.
+                debug!(leg = %old_leg, %error, "who pushes does not hear that it rings");
+            }
         }
         Ok(())
     }
 
     async fn give_back(&self, old_leg: &ChannelId, tone: bool) -> Result<(), RunError> {
         let to = if tone { "refused" } else { "back" };
+        let lasts = locked(&self.memory).digit_lasts(old_leg);
+        let ends = plain(if lasts { DIGIT_ENDS_S } else { "" })?;
+        let leg = ChannelName::new(old_leg.as_str())?;
+        self.set(&leg, "CALLHOP_DIGIT_ENDS_S", ends).await?;
         self.redirect(old_leg, to, None).await
     }
 

@@ -22,7 +22,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use callhop_ami::word::{ActionId, FieldName, UserName, VarValue, Word};
+use callhop_ami::action::Value;
+use callhop_ami::word::{ActionId, FieldName, UserName, VarName, VarValue, Word};
 use callhop_ami::{
     Action, Backoff, CommandLink, ConnectError, Event, EventLink, LinkError, Login, Options,
     Privilege, Secret, Subscription, Tls,
@@ -61,11 +62,15 @@ const BARRIER_LIMIT: Duration = Duration::from_secs(5);
 /// Why a connection to the switch ended.
 #[derive(Debug, thiserror::Error)]
 enum SwitchError {
-    #[error("can't connect to the manager interface at {address}")]
+    #[error("can't connect to the manager interface at {address}{}", cure(source))]
     Connect {
         address: String,
         source: ConnectError,
     },
+    #[error(
+        "the manager user may not act: write = system,call,user in its section of manager.conf"
+    )]
+    MayNotAct(#[source] RunError),
     #[error("the event link was lost")]
     Link(#[from] LinkError),
     #[error(
@@ -76,6 +81,19 @@ enum SwitchError {
     Read(#[from] RunError),
     #[error("the command link was lost")]
     CommandLinkDown,
+}
+
+/// What the admin can do about it, where that is known.
+fn cure(error: &ConnectError) -> &'static str {
+    match error {
+        ConnectError::LoginRefused { .. } => {
+            " (let username and secret in [[asterisk]] be those of manager.conf, and permit there let this machine in)"
+        }
+        ConnectError::SubscriptionRefused { .. } => {
+            " (read = system,call,user,dtmf and write = system,call,user in the user's section of manager.conf)"
+        }
+        _ => "",
+    }
 }
 
 /// One switch: its name, and where to reach it.
@@ -180,7 +198,8 @@ impl Driver {
             .await
             .map_err(at)?;
         let link = Arc::new(link);
-        backoff.reset();
+        // Found out now, and not by the first move that fails.
+        self.may_act(&link).await.map_err(SwitchError::MayNotAct)?;
         // Where a call rings can be asked from now on.
         self.commands.send_replace(Some(Up {
             link: link.clone(),
@@ -215,6 +234,7 @@ impl Driver {
             link: link.clone(),
             read: true,
         }));
+        backoff.reset();
         self.metrics.link(&self.name, true);
         for event in &buffered {
             self.handle_event(event);
@@ -243,6 +263,17 @@ impl Driver {
                 ended = &mut background => return Err(ended),
             }
         }
+    }
+
+    /// Sets a global variable, which takes the same permission as all that is done to a call.
+    async fn may_act(&self, link: &CommandLink) -> Result<(), RunError> {
+        let action = Action::Setvar {
+            channel: None,
+            name: VarName::new("CALLHOP_SEEN")?,
+            value: Value::Plain(VarValue::new(env!("CARGO_PKG_VERSION"))?),
+        };
+        link.run(&action).await?;
+        Ok(())
     }
 
     /// The ids of actions can't be guessed: a caller who writes line ends into a number could answer them else.
@@ -386,14 +417,14 @@ impl Driver {
     }
 }
 
-fn login(switch: &config::Asterisk) -> anyhow::Result<Login> {
+pub(crate) fn login(switch: &config::Asterisk) -> anyhow::Result<Login> {
     Ok(Login {
         user: UserName::new(switch.username.as_str()).context("username")?,
         secret: Secret::new(switch.secret.reveal()),
     })
 }
 
-fn tls(switch: &config::Asterisk) -> anyhow::Result<Option<Tls>> {
+pub(crate) fn tls(switch: &config::Asterisk) -> anyhow::Result<Option<Tls>> {
     if !switch.tls {
         return Ok(None);
     }

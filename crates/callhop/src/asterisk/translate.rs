@@ -9,7 +9,7 @@
 //! BridgeEnter, BridgeLeave                     two alone in a bridge of the kind `basic` talk to each other
 //! Hold, Unhold                                 the leg holds the other one, or does not any more
 //! Hangup                                       gone
-//! DTMFEnd (Direction: Received)                a digit
+//! DTMFBegin, DTMFEnd (Direction: Received)     a digit
 //! UserEvent CallhopPush, CallhopNotReached     the push code; the target of a push is not to be had
 //! ContactStatus                                a registration has changed
 //! ```
@@ -103,6 +103,10 @@ struct Known {
     /// The leg that pushes it.
     pushed_by: Option<ChannelId>,
     arming: Arming,
+    /// A digit has begun and not ended.
+    in_digit: bool,
+    /// The last digit ended without having begun, as one does that came by SIP INFO.
+    sudden_digit: bool,
     /// The basic bridge that it is in.
     bridge: Option<String>,
 }
@@ -162,7 +166,11 @@ impl Translator {
             EventName::Hold => self.about(event, Change::Held),
             EventName::Unhold => self.about(event, Change::Unheld),
             EventName::Hangup => self.gone(event),
-            EventName::DtmfEnd => digit(event).into_iter().collect(),
+            EventName::DtmfBegin => {
+                self.digit_begins(event);
+                Vec::new()
+            }
+            EventName::DtmfEnd => self.digit_ends(event).into_iter().collect(),
             EventName::UserEvent => user_event(event).into_iter().collect(),
             EventName::ContactStatus => self.contact(event).into_iter().collect(),
             _ => Vec::new(),
@@ -417,6 +425,36 @@ impl Translator {
         })]
     }
 
+    fn digit_begins(&mut self, event: &Event) {
+        if let Some(leg) = received_by(event)
+            && let Some(known) = self.legs.get_mut(&leg)
+        {
+            known.in_digit = true;
+        }
+    }
+
+    fn digit_ends(&mut self, event: &Event) -> Option<Told> {
+        let leg = received_by(event)?;
+        if let Some(known) = self.legs.get_mut(&leg) {
+            known.sudden_digit = !std::mem::replace(&mut known.in_digit, false);
+        }
+        let digit = event.get("Digit")?;
+        let mut chars = digit.chars();
+        match (chars.next(), chars.next()) {
+            (Some(digit @ ('0'..='9' | 'A'..='D' | '*' | '#')), None) => {
+                Some(Told::Digit(leg, digit))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the switch is still playing the end of the leg's last digit to whatever the leg is in: one that came by SIP
+    /// INFO is told at once, and lasts 80 ms all the same (main/channel.c, AST_MIN_DTMF_DURATION).
+    #[must_use]
+    pub fn digit_lasts(&self, leg: &ChannelId) -> bool {
+        self.legs.get(leg).is_some_and(|known| known.sudden_digit)
+    }
+
     fn contact(&mut self, event: &Event) -> Option<Told> {
         // An endpoint may have several addresses of record; without one of its own name the address is taken for it.
         let endpoint = ["EndpointName", "AOR"]
@@ -500,6 +538,16 @@ pub fn feature(code: &str) -> String {
     format!("{FEATURE}_{}", code.replace('*', "s").replace('#', "h"))
 }
 
+/// `DYNAMIC_FEATURES` with that of a push code among them (separated by `#`, main/features_config.c).
+#[must_use]
+pub fn with_feature(before: &str, code: &str) -> String {
+    let others = before
+        .split('#')
+        .filter(|feature| !feature.is_empty() && !feature.starts_with(FEATURE));
+    let own = feature(code);
+    others.chain([own.as_str()]).collect::<Vec<_>>().join("#")
+}
+
 /// Whether a leg's `DYNAMIC_FEATURES` have a push code among them.
 fn is_armed(features: &str) -> bool {
     features
@@ -542,6 +590,8 @@ fn first_sight(event: &Event) -> Known {
         } else {
             Arming::No
         },
+        in_digit: false,
+        sudden_digit: false,
         bridge: None,
     }
 }
@@ -606,18 +656,12 @@ fn shown(event: &Event, name: &str) -> String {
     }
 }
 
-fn digit(event: &Event) -> Option<Told> {
+/// The leg that has dialled a digit.
+fn received_by(event: &Event) -> Option<ChannelId> {
     if event.raw("Direction") != Some(b"Received") {
         return None;
     }
-    let digit = event.get("Digit")?;
-    let mut chars = digit.chars();
-    match (chars.next(), chars.next()) {
-        (Some(digit @ ('0'..='9' | 'A'..='D' | '*' | '#')), None) => {
-            Some(Told::Digit(channel(event, "")?, digit))
-        }
-        _ => None,
-    }
+    channel(event, "")
 }
 
 fn user_event(event: &Event) -> Option<Told> {

@@ -114,14 +114,14 @@ pub fn read(text: &str, folder: &Path, environment: &Environment) -> Result<Conf
     let store = store(d, &mut root, folder);
     let http = http(d, &mut root);
     let (freeswitch, asterisk) = switches(d, &mut root);
-    let no_outside = push::no_outside(&freeswitch, &asterisk);
+    let known = push::Switches::of(&freeswitch, &asterisk);
     let mut section = d.section(&mut root, "features");
     let features = features(d, &mut section, &Features::default());
     d.finish(section);
     let mut section = d.section(&mut root, "push");
-    let push = push::settings(d, &mut section, &PushPolicy::default(), &no_outside);
+    let push = push::settings(d, &mut section, &PushPolicy::default(), &known);
     d.finish(section);
-    let domains = domains(d, &mut root, &features, &push, &no_outside);
+    let domains = domains(d, &mut root, &features, &push, &known);
     let log = log(d, &mut root);
     d.finish(root);
     let problems = document.into_problems();
@@ -424,7 +424,7 @@ fn domains<'a>(
     root: &mut Section<'a>,
     features_above: &Features,
     push_above: &PushPolicy,
-    no_outside: &[String],
+    known: &push::Switches,
 ) -> BTreeMap<Domain, Policy> {
     let mut domains = BTreeMap::new();
     for (name, mut section) in d.named_tables(root, "domains") {
@@ -446,7 +446,7 @@ fn domains<'a>(
         policy.features = features(d, &mut own, features_above);
         d.finish(own);
         let mut own = d.table(&mut section, "push", None);
-        policy.push = push::settings(d, &mut own, push_above, no_outside);
+        policy.push = push::settings(d, &mut own, push_above, known);
         d.finish(own);
         let at = section.at.clone();
         let path = format!("domains.\"{name}\"");

@@ -15,6 +15,7 @@ use super::{
     Asterisk, Freeswitch,
     document::{Document, Found, Section},
 };
+use crate::asterisk::translate;
 
 /// How long a digit or an answer may take. Whoever waits longer has forgotten the call.
 const TIMEOUT_S: RangeInclusive<u64> = 1..=120;
@@ -33,16 +34,16 @@ pub(super) fn settings<'a>(
     d: &mut Document<'a>,
     section: &mut Section<'a>,
     above: &PushPolicy,
-    no_outside: &[String],
+    switches: &Switches,
 ) -> PushPolicy {
     let mut push = above.clone();
     if let Some(found) = d.texts(section, "allow") {
         push.allow = patterns(d, section, found.value);
-        if !push.allow.is_empty() && !no_outside.is_empty() {
+        if !push.allow.is_empty() && !switches.no_outside.is_empty() {
             let message = format!(
                 "the switch {} has no outside: its section has to say how these numbers are dialled, such as \
                  outside = \"sofia/gateway/trunk/{{number}}\" on FreeSWITCH, \"PJSIP/{{number}}@trunk\" on Asterisk",
-                no_outside.join(", ")
+                switches.no_outside.join(", ")
             );
             d.report(found.at, section.full("allow"), message);
         }
@@ -74,6 +75,16 @@ pub(super) fn settings<'a>(
     ] {
         if let Some(found) = d.text(section, key) {
             match Sound::new(found.value) {
+                Ok(sound)
+                    if switches.has_asterisk && translate::sound(sound.as_str()).is_none() =>
+                {
+                    let message = format!(
+                        "{:?} is no sound that Asterisk can play: silence_stream://, local_stream://class, \
+                         tone_stream://%(on,off,hertz) and /path/to/file.wav are",
+                        sound.as_str()
+                    );
+                    d.report(found.at, section.full(key), message);
+                }
                 Ok(sound) => *place = sound.as_str().to_owned(),
                 Err(error) => d.report(found.at, section.full(key), error.to_string()),
             }
@@ -88,13 +99,27 @@ pub(super) fn settings<'a>(
     push
 }
 
-/// The switches that can't dial a number outside.
-pub(super) fn no_outside(freeswitch: &[Freeswitch], asterisk: &[Asterisk]) -> Vec<String> {
-    let freeswitch = freeswitch.iter().map(|s| (&s.name, &s.outside));
-    let all = freeswitch.chain(asterisk.iter().map(|s| (&s.name, &s.outside)));
-    all.filter(|(_, outside)| outside.is_none())
-        .map(|(name, _)| name.to_string())
-        .collect()
+/// What the switches can and can't do.
+pub(super) struct Switches {
+    /// Those that can't dial a number outside.
+    no_outside: Vec<String>,
+    /// Whether an Asterisk is among them, which knows fewer sounds.
+    has_asterisk: bool,
+}
+
+impl Switches {
+    /// Of all that are configured.
+    pub(super) fn of(freeswitch: &[Freeswitch], asterisk: &[Asterisk]) -> Self {
+        let of_freeswitch = freeswitch.iter().map(|s| (&s.name, &s.outside));
+        let all = of_freeswitch.chain(asterisk.iter().map(|s| (&s.name, &s.outside)));
+        Self {
+            no_outside: all
+                .filter(|(_, outside)| outside.is_none())
+                .map(|(name, _)| name.to_string())
+                .collect(),
+            has_asterisk: !asterisk.is_empty(),
+        }
+    }
 }
 
 /// The context of `callhop.xml`, and how numbers outside are dialled.

@@ -425,3 +425,22 @@ fn an_asterisk_needs_a_secret_and_names_for_its_endpoints() {
         ],
     );
 }
+
+#[test]
+fn sounds_that_asterisk_does_not_have() {
+    let push = "[push]\nhold_sound = 'shout://a/b.mp3'\n[domains.a.push]\nringback = 'ring.wav'\n";
+    let asterisk = "[[asterisk]]\nsecret = 's'\nendpoints = { 'a' = '{number}' }\n";
+    let read = |text: &str| super::read(text, Path::new(""), &Environment::new());
+    assert!(read(push).is_ok());
+    let problems = read(&format!("{push}{asterisk}")).unwrap_err();
+    let problems: Vec<String> = problems.iter().map(|problem| problem.to_string()).collect();
+    let are = "is no sound that Asterisk can play: silence_stream://, local_stream://class, tone_stream://%(on,off,hertz) and \
+               /path/to/file.wav are";
+    assert_eq!(
+        problems,
+        [
+            format!("line 2: push.hold_sound: \"shout://a/b.mp3\" {are}"),
+            format!("line 4: domains.\"a\".push.ringback: \"ring.wav\" {are}"),
+        ]
+    );
+}

@@ -37,6 +37,7 @@ use task::{CoreTask, Message};
 pub use directory::DirectorySync;
 pub use journal::Journal;
 pub use metrics::Metrics;
+pub(crate) use task::unix_now;
 pub use task::{Core, StarReply};
 
 /// How long a question waits for the database before the directory is used as it is.

@@ -137,7 +137,7 @@ impl Clock {
 }
 
 /// The calendar.
-pub(super) fn unix_now() -> UnixTime {
+pub(crate) fn unix_now() -> UnixTime {
     let since = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();

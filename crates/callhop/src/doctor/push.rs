@@ -1,8 +1,8 @@
 //! What the settings of pushes mean for an installation.
 //!
-//! Owns what needs no switch to be seen: who may be called at the site's cost, and what the sounds need.
+//! Owns what needs no switch to be seen: who may be called at the site's cost, and codes that are in the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use callhop_calls::{
     directory::{Directory, Extension},
@@ -11,7 +11,7 @@ use callhop_calls::{
 };
 
 use super::Finding;
-use crate::config::{Config, Freeswitch};
+use crate::config::Config;
 
 /// Numbers that nobody needs all of: a neighbour, a premium rate, another country (two ways) and a satellite.
 const ELSEWHERE: [&str; 5] = [
@@ -23,7 +23,7 @@ const ELSEWHERE: [&str; 5] = [
 ];
 
 /// The settings of all domains; the one without a name counts where a domain has none.
-fn policies(config: &Config) -> impl Iterator<Item = (Option<&Domain>, &PushPolicy)> {
+pub(super) fn policies(config: &Config) -> impl Iterator<Item = (Option<&Domain>, &PushPolicy)> {
     let domains = config.domains.iter();
     std::iter::once((None, &config.push)).chain(domains.map(|(name, d)| (Some(name), &d.push)))
 }
@@ -37,10 +37,7 @@ pub(super) fn toll(config: &Config) -> Vec<Finding> {
         if push.allow.is_empty() || domain.is_some() && push.allow == config.push.allow {
             continue;
         }
-        let whose = domain.map_or_else(
-            || "[push]".to_owned(),
-            |domain| format!("[domains.\"{domain}\".push]"),
-        );
+        let whose = whose(domain);
         let patterns: Vec<&str> = push.allow.iter().map(Pattern::as_str).collect();
         let patterns = patterns.join(", ");
         findings.push(if ELSEWHERE.iter().all(|number| may_dial(push, number)) {
@@ -84,6 +81,14 @@ pub(super) fn short_codes(config: &Config) -> Option<Finding> {
     ))
 }
 
+/// The section of a domain's settings.
+fn whose(domain: Option<&Domain>) -> String {
+    domain.map_or_else(
+        || "[push]".to_owned(),
+        |domain| format!("[domains.\"{domain}\".push]"),
+    )
+}
+
 /// Whether somebody who has nothing but the patterns may push to `number`.
 fn may_dial(push: &PushPolicy, number: &str) -> bool {
     let (Ok(number), Ok(pusher), Ok(domain)) = (
@@ -103,45 +108,6 @@ fn may_dial(push: &PushPolicy, number: &str) -> bool {
     };
     let found = target(&Directory::default(), &pusher, &device, &number, push);
     matches!(found, Ok(PushTarget::Outside(_)))
-}
-
-/// The modules that the sounds of the configuration need, with the reason.
-pub(super) fn modules(config: &Config) -> BTreeMap<&'static str, String> {
-    let mut modules = BTreeMap::new();
-    for (_, push) in policies(config) {
-        for (key, sound) in [
-            ("hold_sound", &push.hold_sound),
-            ("ringback", &push.ringback),
-        ] {
-            let module = match sound.split_once("://") {
-                Some(("local_stream", _)) => "mod_local_stream",
-                Some(("shout", _)) => "mod_shout",
-                // mod_tone_stream is needed by all, and what else there is, the admin knows.
-                Some(_) => continue,
-                None => match sound.rsplit_once('.') {
-                    Some((_, "wav" | "aiff" | "au" | "ogg" | "flac")) => "mod_sndfile",
-                    Some((_, "mp3")) => "mod_shout",
-                    _ => "mod_native_file",
-                },
-            };
-            modules.insert(module, format!("{key} = \"{sound}\" is not played"));
-        }
-    }
-    modules
-}
-
-/// The contexts to which calls go that nobody wants back.
-pub(super) fn fallback_contexts<'a>(
-    config: &'a Config,
-    switch: &'a Freeswitch,
-) -> BTreeSet<&'a str> {
-    policies(config)
-        .filter_map(|(_, push)| push.fallback.as_deref())
-        .map(|fallback| {
-            let other = fallback.split_once('@').map(|(_, context)| context);
-            other.unwrap_or(&switch.context)
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -199,30 +165,5 @@ mod tests {
         ));
         let what = found.unwrap().what;
         assert!(what.starts_with("# and 5 is the whole code"), "{what}");
-    }
-
-    #[test]
-    fn sounds_need_modules() {
-        let check = |sound: &str, expect: &[&str]| {
-            let modules = modules(&config(&format!("[push]\nhold_sound = '{sound}'\n")));
-            assert_eq!(modules.into_keys().collect::<Vec<_>>(), expect, "{sound}");
-        };
-        check("silence_stream://-1,1400", &[]);
-        check("local_stream://moh", &["mod_local_stream"]);
-        check("/var/sounds/hold.wav", &["mod_sndfile"]);
-        check("hold.mp3", &["mod_shout"]);
-        check("hold", &["mod_native_file"]);
-    }
-
-    #[test]
-    fn a_fallback_is_in_the_context_of_the_switch_or_in_its_own() {
-        let config = config(
-            "context = 'phones'\n[push]\nfallback = '4000'\n[domains.a.push]\nfallback = '1@voicemail'\n",
-        );
-        let contexts = fallback_contexts(&config, &config.freeswitch[0]);
-        assert_eq!(
-            contexts.into_iter().collect::<Vec<_>>(),
-            ["phones", "voicemail"]
-        );
     }
 }

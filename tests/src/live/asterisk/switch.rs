@@ -169,7 +169,7 @@ impl Switch for Asterisk {
         format!(
             "[[asterisk]]\nname = \"lab\"\naddress = \"{links}\"\nusername = \"{MANAGER}\"\nsecret = \"{}\"\n\
              endpoints = {{ \"lab.test\" = \"{{number}}\", \"other.test\" = \"other-{{number}}\" }}\n\
-             outside = \"PJSIP/{{number}}@{}\"\n",
+             outside = \"PJSIP/{{number}}@{}\"\ncontext = \"phones\"\n",
             self.secret,
             config::line(Phone::Out2)
         )

@@ -8,8 +8,11 @@ use callhop_esl::{
     word::{DialString, HashKey, Word},
 };
 
-use super::{Finding, chain, dialplan, profile, push};
-use crate::config::{Config, Freeswitch};
+use super::{dialplan, profile, push};
+use crate::{
+    config::{Config, Freeswitch},
+    doctor::{Finding, chain},
+};
 
 /// The modules without which something of Callhop does not work, and what that is.
 const MODULES: [(&str, &str); 7] = [
@@ -34,7 +37,7 @@ const MODULES: [(&str, &str); 7] = [
 /// The realm in which mod_hash is tried; the routing snapshot has another one.
 const HASH_REALM: &str = "callhop_doctor";
 
-pub(super) async fn examine(
+pub(in crate::doctor) async fn examine(
     config: &Config,
     switch: &Freeswitch,
     devices: &[DeviceId],

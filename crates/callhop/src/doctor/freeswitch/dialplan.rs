@@ -6,8 +6,11 @@ use callhop_calls::star::Features;
 use callhop_esl::{Api, CommandError, CommandLink, word::VarName};
 use roxmltree::{Document, Node};
 
-use super::{Finding, Verdict, installed, push, switch::word};
-use crate::config::{Config, Freeswitch};
+use super::{installed, push, switch::word};
+use crate::{
+    config::{Config, Freeswitch},
+    doctor::{Finding, Verdict},
+};
 
 pub(super) async fn examine(
     config: &Config,

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use roxmltree::{Document, Node};
 
-use super::{Finding, dialplan::INSTALL};
-use crate::dialplan::FREESWITCH;
+use super::dialplan::INSTALL;
+use crate::{dialplan::FREESWITCH, doctor::Finding};
 
 /// What the loaded contexts have of our file. Pushes need `context`, and calls that nobody wants back go to `fallbacks`.
 pub(super) fn examine(

@@ -3,8 +3,8 @@
 use callhop_esl::{Api, CommandError, CommandLink};
 use roxmltree::{Document, Node};
 
-use super::{Finding, switch::word};
-use crate::config::Freeswitch;
+use super::switch::word;
+use crate::{config::Freeswitch, doctor::Finding};
 
 const RESTART: &str = "then reloadxml and restart the profile";
 
