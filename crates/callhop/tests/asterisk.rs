@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use callhop::asterisk::translate::{
-    Clock, Told, Translator, dial_string, feature, sound, with_feature,
+    Counter, Told, Translator, dial_string, feature, sound, with_feature,
 };
 use callhop::config::Endpoints;
 use callhop_ami::{Event, FrameCodec, FrameKind, Limits};
@@ -30,7 +30,7 @@ fn endpoints() -> Endpoints {
 }
 
 fn translator() -> Translator {
-    Translator::new(endpoints(), Clock::default())
+    Translator::new(endpoints(), Counter::default())
 }
 
 fn recorded() -> Vec<Event> {
@@ -60,7 +60,7 @@ fn what_a_real_asterisk_told() {
     let mut tracker = Tracker::default();
     let mut seen: Vec<String> = Vec::new();
     for event in recorded() {
-        for told in translator.event(&event) {
+        for told in translator.event(&event, Duration::ZERO) {
             if let Told::Leg(leg_event) = told {
                 tracker.handle_event(leg_event, Duration::ZERO);
                 let now = calls(&tracker);
@@ -192,9 +192,9 @@ fn check(events: &[Event], expect: &str) {
     let mut translator = translator();
     let (last, before) = events.split_last().unwrap();
     for event in before {
-        let _ = translator.event(event);
+        let _ = translator.event(event, Duration::ZERO);
     }
-    assert_eq!(words(&translator.event(last)), expect);
+    assert_eq!(words(&translator.event(last, Duration::ZERO)), expect);
 }
 
 #[test]
@@ -281,7 +281,9 @@ fn two_in_a_bridge_talk() {
 #[test]
 fn a_leg_listens_from_its_next_bridge_on() {
     let mut translator = translator();
-    let tell = |event: &Event, translator: &mut Translator| words(&translator.event(event));
+    let tell = |event: &Event, translator: &mut Translator| {
+        words(&translator.event(event, Duration::ZERO))
+    };
     let leg = D1.parse().unwrap();
     tell(&event("Newchannel", D1, 0, &[]), &mut translator);
     assert_eq!(translator.prepared(&leg), None);
@@ -305,7 +307,7 @@ fn whom_a_far_leg_dials_for_a_push() {
     let mut translator = translator();
     let (far, old) = (F.parse().unwrap(), D1.parse().unwrap());
     let id = "00000000-0000-0009-0000-000000000009".parse().unwrap();
-    let _ = translator.event(&event("Newchannel", F, 4, &[]));
+    let _ = translator.event(&event("Newchannel", F, 4, &[]), Duration::ZERO);
     translator.pushes(&old, &far);
     assert_eq!(translator.rings(&far, id), Some(old));
     let dial = event(
@@ -314,14 +316,14 @@ fn whom_a_far_leg_dials_for_a_push() {
         6,
         &[("DestChannel", D2), ("DestChannelState", "0")],
     );
-    assert!(words(&translator.event(&dial)).ends_with(" target"));
+    assert!(words(&translator.event(&dial, Duration::ZERO)).ends_with(" target"));
     translator.rings_no_more(&far);
     let recall = [
         ("DestChannel", "PJSIP/1003-00000009"),
         ("DestChannelState", "0"),
     ];
     let recall = event("DialBegin", F, 6, &recall);
-    assert!(!words(&translator.event(&recall)).ends_with(" target"));
+    assert!(!words(&translator.event(&recall, Duration::ZERO)).ends_with(" target"));
 }
 
 #[test]
@@ -359,6 +361,121 @@ fn digits_and_events_of_the_dialplan() {
             &format!("NotReached({id}, {expect:?})"),
         );
     }
+}
+
+/// What Asterisk tells when a digit is taken off the queue, put back, and taken off again (main/channel.c).
+#[test]
+fn a_digit_that_is_told_twice_counts_once() {
+    #[derive(Clone, Copy)]
+    enum Key {
+        Begin,
+        /// With its `DurationMs`.
+        End(char, u64),
+    }
+    use Key::{Begin, End};
+    fn check(what: &str, keys: &[(u64, Key)], expect: &str) {
+        let mut translator = translator();
+        let now = Duration::ZERO;
+        let _ = translator.event(&event("Newchannel", D1, 4, &[]), now);
+        let mut told = String::new();
+        for (ms, key) in keys {
+            let text;
+            let lasts;
+            let (name, more): (_, Vec<(&str, &str)>) = match key {
+                Begin => ("DTMFBegin", vec![("Digit", "-"), ("Direction", "Received")]),
+                End(digit, duration) => {
+                    text = digit.to_string();
+                    lasts = duration.to_string();
+                    let digit = ("Digit", text.as_str());
+                    let lasts = ("DurationMs", lasts.as_str());
+                    ("DTMFEnd", vec![digit, ("Direction", "Received"), lasts])
+                }
+            };
+            let event = event(name, D1, 6, &more);
+            for it in translator.event(&event, Duration::from_millis(*ms)) {
+                if let Told::Digit(_, digit) = it {
+                    told.push(digit);
+                }
+            }
+        }
+        assert_eq!(told, expect, "{what}");
+    }
+    check(
+        "RFC 4733, the same digit twice",
+        &[
+            (0, Begin),
+            (100, End('1', 100)),
+            (200, Begin),
+            (300, End('1', 100)),
+        ],
+        "11",
+    );
+    check(
+        "the first was too short, the second ends while it is played, and is told again",
+        &[
+            (0, Begin),
+            (20, End('0', 20)),
+            (30, Begin),
+            (70, End('1', 40)),
+            (85, End('1', 40)),
+        ],
+        "01",
+    );
+    check(
+        "SIP INFO, slowly, the same digit",
+        &[
+            (0, End('2', 160)),
+            (300, End('2', 160)),
+            (600, End('2', 160)),
+        ],
+        "222",
+    );
+    check(
+        "SIP INFO, fast: the second is put back",
+        &[
+            (0, End('2', 160)),
+            (120, End('2', 160)),
+            (210, End('2', 160)),
+            (700, End('2', 160)),
+        ],
+        "222",
+    );
+    check(
+        "SIP INFO, three at once",
+        &[
+            (0, End('2', 160)),
+            (1, End('0', 160)),
+            (2, End('1', 160)),
+            (210, End('0', 160)),
+            (420, End('1', 160)),
+        ],
+        "201",
+    );
+}
+
+#[test]
+fn how_long_a_digit_lasts() {
+    let mut translator = translator();
+    let leg = D1.parse().unwrap();
+    let ms = Duration::from_millis;
+    let _ = translator.event(&event("Newchannel", D1, 4, &[]), ms(0));
+    assert_eq!(translator.digit_lasts(&leg, ms(0)), ms(0));
+    let star = |lasts| {
+        let more = [
+            ("Digit", "*"),
+            ("Direction", "Received"),
+            ("DurationMs", lasts),
+        ];
+        event("DTMFEnd", D1, 6, &more)
+    };
+    let _ = translator.event(&star("160"), ms(1000));
+    assert_eq!(translator.digit_lasts(&leg, ms(1010)), ms(150));
+    let _ = translator.event(&star("0"), ms(2000));
+    assert_eq!(translator.digit_lasts(&leg, ms(2000)), ms(100));
+    let begin = [("Digit", "*"), ("Direction", "Received")];
+    let _ = translator.event(&event("DTMFBegin", D1, 6, &begin), ms(3000));
+    let _ = translator.event(&star("120"), ms(3120));
+    assert_eq!(translator.digit_lasts(&leg, ms(3120)), ms(0));
 }
 
 /// A caller who writes line ends into a number adds headers, and takes none away.

@@ -23,10 +23,10 @@ use callhop_calls::core::{Answer, ArmOrder, PullOrder, RingOrder, RingTarget, Sp
 use callhop_calls::id::{ChannelId, ExtensionId};
 use callhop_calls::tracker::SnapshotLeg;
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
-use super::translate::{self, Clock, Translator};
+use super::translate::{self, Counter, Translator};
 use crate::config::Endpoints;
 use crate::switch::{Caller, PushOrders, Questions, Reading, RunError, is_displayable};
 
@@ -36,9 +36,9 @@ const FAMILY: &str = "callhop";
 /// The context in which the legs of a push wait.
 const PUSH: &str = "callhop-push";
 
-/// How long a leg whose digit came by SIP INFO waits before it is in a bridge again, in seconds: 80 ms (main/channel.c,
-/// AST_MIN_DTMF_DURATION), and a frame of 20 ms.
-const DIGIT_ENDS_S: &str = "0.1";
+/// A frame of audio: so late may a digit end that Asterisk itself plays, as it does with those that come by SIP INFO. In a
+/// bridge its end would begin a code, or go to the far end.
+const FRAME: Duration = Duration::from_millis(20);
 
 /// How long the far end waits at most while a call is put together again, in seconds.
 const REJOIN_S: i64 = 5;
@@ -65,7 +65,9 @@ pub struct Commands {
     pub(super) up: watch::Receiver<Option<Up>>,
     pub(super) wake: Arc<Notify>,
     pub(super) memory: Memory,
-    pub(super) clock: Clock,
+    pub(super) counter: Counter,
+    /// When the program began, for the times of digits.
+    pub(super) began: Instant,
     pub(super) site: Arc<Site>,
 }
 
@@ -174,7 +176,7 @@ impl Commands {
         let Ok(name) = ChannelName::new(leg.as_str()) else {
             return Ok(None);
         };
-        let sequence = self.clock.next();
+        let sequence = self.counter.next();
         let link = self.link()?;
         let Some(own) = status(&link, &name).await? else {
             return Ok(None);
@@ -428,8 +430,12 @@ impl PushOrders for Commands {
 
     async fn give_back(&self, old_leg: &ChannelId, tone: bool) -> Result<(), RunError> {
         let to = if tone { "refused" } else { "back" };
-        let lasts = locked(&self.memory).digit_lasts(old_leg);
-        let ends = plain(if lasts { DIGIT_ENDS_S } else { "" })?;
+        let lasts = locked(&self.memory).digit_lasts(old_leg, self.began.elapsed());
+        let ends = if lasts.is_zero() {
+            plain("")?
+        } else {
+            plain(&format!("{:.3}", (lasts + FRAME).as_secs_f64()))?
+        };
         let leg = ChannelName::new(old_leg.as_str())?;
         self.set(&leg, "CALLHOP_DIGIT_ENDS_S", ends).await?;
         self.redirect(old_leg, to, None).await

@@ -40,7 +40,7 @@ use crate::controller::{Core, Metrics};
 use crate::switch::RunError;
 
 use commands::{Memory, Site, Up, locked, status_variables};
-use translate::{Clock, Told, Translator};
+use translate::{Counter, Told, Translator};
 
 pub use commands::Commands;
 
@@ -106,7 +106,9 @@ pub struct Driver {
     core: Core,
     metrics: Arc<Metrics>,
     memory: Memory,
-    clock: Clock,
+    counter: Counter,
+    /// When the program began, for the times of digits.
+    began: Instant,
     commands: watch::Sender<Option<Up>>,
     wake: Arc<Notify>,
 }
@@ -123,8 +125,9 @@ impl Driver {
     ) -> anyhow::Result<(Self, Commands)> {
         let (sender, receiver) = watch::channel(None);
         let wake = Arc::new(Notify::new());
-        let clock = Clock::default();
-        let translator = Translator::new(switch.endpoints.clone(), clock.clone());
+        let counter = Counter::default();
+        let began = Instant::now();
+        let translator = Translator::new(switch.endpoints.clone(), counter.clone());
         let memory: Memory = Arc::new(Mutex::new(translator));
         let driver = Self {
             name: switch.name.clone(),
@@ -134,7 +137,8 @@ impl Driver {
             core,
             metrics,
             memory: memory.clone(),
-            clock: clock.clone(),
+            counter: counter.clone(),
+            began,
             commands: sender,
             wake: wake.clone(),
         };
@@ -142,7 +146,8 @@ impl Driver {
             up: receiver,
             wake,
             memory,
-            clock,
+            counter,
+            began,
             site: Arc::new(Site {
                 endpoints: switch.endpoints.clone(),
                 context: switch.context.clone(),
@@ -288,7 +293,7 @@ impl Driver {
 
     /// Hands on what an event says. The barrier that it is, if it is one.
     fn handle_event(&self, event: &Event) -> Option<String> {
-        let told = locked(&self.memory).event(event);
+        let told = locked(&self.memory).event(event, self.began.elapsed());
         let mut barrier = None;
         for told in told {
             let input = match told {
@@ -345,7 +350,7 @@ impl Driver {
         &self,
         link: &CommandLink,
     ) -> Result<(Vec<Event>, Vec<Event>, callhop_calls::tracker::Sequence), RunError> {
-        let sequence = self.clock.next();
+        let sequence = self.counter.next();
         let status = Action::Status {
             channel: None,
             variables: status_variables()?,

@@ -20,9 +20,10 @@
 //!
 //! Asterisk numbers no events. They come over one link in the order in which they happened, so they are counted here.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use callhop_ami::Event;
 use callhop_ami::event::{EventName, Headers};
@@ -81,9 +82,9 @@ pub enum Told {
 
 /// Where the numbers of events come from. A reading takes one, too: what is told after it is newer.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Arc<AtomicU64>);
+pub struct Counter(Arc<AtomicU64>);
 
-impl Clock {
+impl Counter {
     /// The next number.
     #[must_use]
     pub fn next(&self) -> Sequence {
@@ -103,19 +104,76 @@ struct Known {
     /// The leg that pushes it.
     pushed_by: Option<ChannelId>,
     arming: Arming,
-    /// A digit has begun and not ended.
-    in_digit: bool,
-    /// The last digit ended without having begun, as one does that came by SIP INFO.
-    sudden_digit: bool,
+    keys: Keys,
     /// The basic bridge that it is in.
     bridge: Option<String>,
+}
+
+/// The shortest digit that Asterisk gives to whatever reads the channel (main/channel.c, AST_MIN_DTMF_DURATION).
+const SHORTEST_DIGIT: Duration = Duration::from_millis(80);
+
+/// How long a digit lasts that came without a duration (main/channel.c, AST_DEFAULT_EMULATE_DTMF_DURATION).
+const DEFAULT_DIGIT: Duration = Duration::from_millis(100);
+
+/// After so long a digit that was put back has been read again.
+const READ_AGAIN: Duration = Duration::from_millis(500);
+
+/// The digits of a leg.
+///
+/// Asterisk tells of a digit whenever it takes it off the channel's queue (`__ast_read`, main/channel.c). One that came by SIP
+/// INFO, or was too short on the wire, is played for some time; one that ends meanwhile is put back, and told again when it is
+/// its turn.
+#[derive(Debug, Clone, Default)]
+struct Keys {
+    /// When the digit began that has not ended yet.
+    began: Option<Duration>,
+    /// Until when the last digit is played.
+    plays_until: Duration,
+    /// Those that were told and put back, and when.
+    put_back: VecDeque<(char, Duration)>,
+}
+
+impl Keys {
+    fn begins(&mut self, now: Duration) {
+        self.began = Some(now);
+    }
+
+    /// A digit ends; whether it is one that was not told before.
+    fn ends(&mut self, digit: char, lasts: Duration, now: Duration) -> bool {
+        let began = self.began.take();
+        self.put_back.retain(|(_, at)| now < *at + READ_AGAIN);
+        if began.is_none() && self.put_back.front().is_some_and(|(d, _)| *d == digit) {
+            self.put_back.pop_front();
+            self.plays_until = now + played(lasts);
+            return false;
+        }
+        if now < self.plays_until {
+            self.put_back.push_back((digit, now));
+        } else {
+            self.plays_until = match began {
+                // As long as it lasted, unless that was too short.
+                Some(began) => began + SHORTEST_DIGIT,
+                None => now + played(lasts),
+            };
+        }
+        true
+    }
+}
+
+/// How long a digit is played that came without a beginning.
+fn played(lasts: Duration) -> Duration {
+    if lasts.is_zero() {
+        DEFAULT_DIGIT
+    } else {
+        lasts.max(SHORTEST_DIGIT)
+    }
 }
 
 /// What is remembered between events.
 #[derive(Debug)]
 pub struct Translator {
     endpoints: Endpoints,
-    clock: Clock,
+    counter: Counter,
     legs: HashMap<ChannelId, Known>,
     bridges: HashMap<String, Vec<ChannelId>>,
     contacts: HashMap<DeviceId, BTreeMap<String, bool>>,
@@ -124,10 +182,10 @@ pub struct Translator {
 impl Translator {
     /// One that knows nothing yet; [`Self::snapshot`] comes next.
     #[must_use]
-    pub fn new(endpoints: Endpoints, clock: Clock) -> Self {
+    pub fn new(endpoints: Endpoints, counter: Counter) -> Self {
         Self {
             endpoints,
-            clock,
+            counter,
             legs: HashMap::new(),
             bridges: HashMap::new(),
             contacts: HashMap::new(),
@@ -137,7 +195,7 @@ impl Translator {
     /// One for the same switch that knows nothing.
     #[must_use]
     pub fn like_new(&self) -> Self {
-        Self::new(self.endpoints.clone(), self.clock.clone())
+        Self::new(self.endpoints.clone(), self.counter.clone())
     }
 
     /// Takes the contacts of a device as they were read, should they be others than were told. Whether they are.
@@ -151,9 +209,9 @@ impl Translator {
         true
     }
 
-    /// What an event of the switch says; mostly one thing or nothing.
+    /// What an event of the switch says; mostly one thing or nothing. `now` is when it came, by a clock that never goes back.
     #[must_use]
-    pub fn event(&mut self, event: &Event) -> Vec<Told> {
+    pub fn event(&mut self, event: &Event, now: Duration) -> Vec<Told> {
         if has_a_header_twice(event) {
             return Vec::new();
         }
@@ -167,10 +225,10 @@ impl Translator {
             EventName::Unhold => self.about(event, Change::Unheld),
             EventName::Hangup => self.gone(event),
             EventName::DtmfBegin => {
-                self.digit_begins(event);
+                self.digit_begins(event, now);
                 Vec::new()
             }
-            EventName::DtmfEnd => self.digit_ends(event).into_iter().collect(),
+            EventName::DtmfEnd => self.digit_ends(event, now).into_iter().collect(),
             EventName::UserEvent => user_event(event).into_iter().collect(),
             EventName::ContactStatus => self.contact(event).into_iter().collect(),
             _ => Vec::new(),
@@ -384,7 +442,7 @@ impl Translator {
         {
             let (one, two) = (one.clone(), two.clone());
             told.push(Told::Leg(LegEvent {
-                sequence: self.clock.next(),
+                sequence: self.counter.next(),
                 leg: one,
                 facts: None,
                 change: Change::Bridged(two),
@@ -418,41 +476,41 @@ impl Translator {
         }
         self.legs.remove(&leg);
         vec![Told::Leg(LegEvent {
-            sequence: self.clock.next(),
+            sequence: self.counter.next(),
             leg,
             facts: None,
             change: Change::Gone,
         })]
     }
 
-    fn digit_begins(&mut self, event: &Event) {
+    fn digit_begins(&mut self, event: &Event, now: Duration) {
         if let Some(leg) = received_by(event)
             && let Some(known) = self.legs.get_mut(&leg)
         {
-            known.in_digit = true;
+            known.keys.begins(now);
         }
     }
 
-    fn digit_ends(&mut self, event: &Event) -> Option<Told> {
+    fn digit_ends(&mut self, event: &Event, now: Duration) -> Option<Told> {
         let leg = received_by(event)?;
-        if let Some(known) = self.legs.get_mut(&leg) {
-            known.sudden_digit = !std::mem::replace(&mut known.in_digit, false);
-        }
         let digit = event.get("Digit")?;
         let mut chars = digit.chars();
-        match (chars.next(), chars.next()) {
-            (Some(digit @ ('0'..='9' | 'A'..='D' | '*' | '#')), None) => {
-                Some(Told::Digit(leg, digit))
-            }
-            _ => None,
-        }
+        let (Some(digit @ ('0'..='9' | 'A'..='D' | '*' | '#')), None) =
+            (chars.next(), chars.next())
+        else {
+            return None;
+        };
+        let lasts = Duration::from_millis(event.number("DurationMs").unwrap_or(0));
+        let known = self.legs.get_mut(&leg);
+        let is_new = known.is_none_or(|known| known.keys.ends(digit, lasts, now));
+        is_new.then_some(Told::Digit(leg, digit))
     }
 
-    /// Whether the switch is still playing the end of the leg's last digit to whatever the leg is in: one that came by SIP
-    /// INFO is told at once, and lasts 80 ms all the same (main/channel.c, AST_MIN_DTMF_DURATION).
+    /// How long the switch goes on playing the leg's last digit to whatever the leg is in.
     #[must_use]
-    pub fn digit_lasts(&self, leg: &ChannelId) -> bool {
-        self.legs.get(leg).is_some_and(|known| known.sudden_digit)
+    pub fn digit_lasts(&self, leg: &ChannelId, now: Duration) -> Duration {
+        let until = self.legs.get(leg).map(|known| known.keys.plays_until);
+        until.unwrap_or_default().saturating_sub(now)
     }
 
     fn contact(&mut self, event: &Event) -> Option<Told> {
@@ -479,7 +537,7 @@ impl Translator {
     fn leg_event(&self, event: &Event, prefix: &str, leg: ChannelId, change: Change) -> Told {
         let facts = self.facts(event, prefix, &leg, self.legs.get(&leg));
         Told::Leg(LegEvent {
-            sequence: self.clock.next(),
+            sequence: self.counter.next(),
             leg,
             facts: Some(facts),
             change,
@@ -590,8 +648,7 @@ fn first_sight(event: &Event) -> Known {
         } else {
             Arming::No
         },
-        in_digit: false,
-        sudden_digit: false,
+        keys: Keys::default(),
         bridge: None,
     }
 }

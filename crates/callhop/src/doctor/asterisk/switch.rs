@@ -61,6 +61,7 @@ const MODULES: [Module; 31] = [
     module("app_playtones", &["Playtones", "StopPlaytones"], "there is neither beep nor refusal tone, and no silence for who waits while a call is pushed"),
     module("app_directed_pickup", &["PickupChan"], "a call that still rings cannot be pulled"),
     module("app_userevent", &["UserEvent"], NO_PUSH),
+    module("app_waitforcond", &["WaitForCondition"], NO_PUSH),
     module("app_playback", &["Playback"], "a hold sound out of a file is silence"),
     module("res_musiconhold", &["StartMusicOnHold", "StopMusicOnHold"], "there is no music on hold, and a push ends in an error"),
     module("chan_pjsip", &["PJSIPHangup"], "there is no SIP"),
