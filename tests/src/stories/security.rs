@@ -4,14 +4,17 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Story, routing::ALL};
 use crate::{
-    cast::Phone::{Out1, P1001, P1002},
-    stage::{SOON, Stage},
+    cast::Phone::{Out1, Out2, P1001, P1002},
+    site::{CallState, Kind},
+    stage::{Direction, SOON, Stage},
 };
 
 /// The stories of this file.
 pub const STORIES: &[Story] = &[
     Story::new("security/hostile_digits", digits),
     Story::new("security/hostile_headers", headers),
+    Story::new("security/events_in_a_number", events)
+        .not_on(&[(Kind::Fake, "its phones send no URI that would be unfolded")]),
     Story::new("security/hostile_questions", questions),
     Story::new("security/hostile_command_line", command_line),
 ];
@@ -125,6 +128,46 @@ fn headers(stage: &mut Stage<'_>) -> Result<()> {
         far: talk.far,
         near: call,
     })?;
+    unharmed(stage, pid)
+}
+
+/// Asterisk prints the line ends of a dialled number into its events as they are: so anybody outside can write events, and here
+/// does, about a call of somebody else. If they were believed, the call would be gone, pushed, or somebody else's.
+fn events(stage: &mut Stage<'_>) -> Result<()> {
+    let pid = stage.site.controller().pid();
+    let talk = stage.talk(Direction::FarCalls, P1002)?;
+    let legs = stage.site.channels()?;
+    for event in [
+        "Event: Hangup%0d%0a",
+        "Event: UserEvent%0d%0aUserEvent: CallhopPush%0d%0a",
+        "",
+    ] {
+        for (number, leg) in ["1000", "*33", "9"]
+            .iter()
+            .flat_map(|n| legs.iter().map(move |l| (n, l)))
+        {
+            let ends = if event.is_empty() {
+                "%0d%0a"
+            } else {
+                "%0d%0a%0d%0a"
+            };
+            let forged = format!("{number}{ends}{event}Channel: {leg}%0d%0a%0d%0a");
+            let Ok(call) = stage.dial(Out2, &forged.replace(' ', "%20")) else {
+                continue;
+            };
+            let ended =
+                stage
+                    .site
+                    .wait_state(call, &[CallState::Ended, CallState::Talking], SOON * 2)?;
+            if ended.state == CallState::Talking {
+                stage.site.hang_up(call)?;
+                stage.ended(call)?;
+            }
+        }
+    }
+    stage.untouched(talk)?;
+    let (talk, _) = stage.moves(talk, P1001, "*33")?;
+    stage.over(talk)?;
     unharmed(stage, pid)
 }
 

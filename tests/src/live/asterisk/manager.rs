@@ -76,14 +76,16 @@ impl Manager {
         }
         let is_list = answer.get("EventList") == "start";
         let mut all = vec![answer];
-        while is_list {
+        if !is_list {
+            return Ok(all);
+        }
+        loop {
             let next = self.packet()?;
             if next.get("EventList") == "Complete" {
-                break;
+                return Ok(all);
             }
             all.push(next);
         }
-        Ok(all)
     }
 
     /// Runs a command of the switch's command line; its lines.
