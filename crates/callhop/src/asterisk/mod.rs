@@ -174,6 +174,10 @@ impl Driver {
             self.core.send(Input::LinkDown(self.name.clone()));
             self.metrics.link(&self.name, false);
             let error = format!("{:#}", anyhow::Error::from(ended));
+            if backoff.attempts() == 0 {
+                // It was there meanwhile.
+                said.clear();
+            }
             // A switch that is away is said once, not at every attempt.
             if error == said {
                 debug!(switch = %self.name, %error, "still waiting for the switch");
@@ -184,9 +188,6 @@ impl Driver {
             let delay = backoff.next_delay(rand::random::<f64>());
             // A question from the switch tells that it is there.
             let _ = timeout(delay, self.wake.notified()).await;
-            if backoff.attempts() == 1 {
-                said.clear();
-            }
         }
     }
 
