@@ -64,6 +64,8 @@ pub(super) fn locked(memory: &Memory) -> MutexGuard<'_, Translator> {
 pub struct Commands {
     pub(super) up: watch::Receiver<Option<Up>>,
     pub(super) wake: Arc<Notify>,
+    /// Told when no call is taken apart any more only to be put together again.
+    pub(super) rejoined: Arc<Notify>,
     pub(super) memory: Memory,
     pub(super) counter: Counter,
     /// When the program began, for the times of digits.
@@ -181,7 +183,7 @@ impl Commands {
         let Some(own) = status(&link, &name).await? else {
             return Ok(None);
         };
-        let read = locked(&self.memory).snapshot_leg(&own, sequence);
+        let read = locked(&self.memory).reading(&own, sequence);
         let Some(mut read) = read else {
             return Ok(None);
         };
@@ -225,6 +227,7 @@ fn sound(text: &str) -> Result<Value, RunError> {
 pub(super) fn status_variables() -> Result<Vec<Variable>, RunError> {
     let mut variables = vec![Variable::ChannelOnhold];
     for name in [
+        "BRIDGEPEER",
         "DYNAMIC_FEATURES",
         "CALLHOP_MOVE",
         "CALLHOP_DIALLED",
@@ -260,7 +263,18 @@ impl Questions for Commands {
     }
 
     async fn until_read(&self, limit: Duration) {
-        self.until(limit, |up| up.read).await;
+        let ready = async {
+            self.until(limit, |up| up.read).await;
+            loop {
+                let rejoined = self.rejoined.notified();
+                if !locked(&self.memory).is_rejoining() {
+                    return;
+                }
+                rejoined.await;
+            }
+        };
+        // What is missing then is said by the command that needs it.
+        let _ = timeout(limit, ready).await;
     }
 
     async fn caller(&self, leg: &ChannelId) -> Result<Option<Caller>, RunError> {
@@ -352,8 +366,13 @@ impl Questions for Commands {
             ("CALLHOP_FALLBACK", plain("")?),
         ];
         self.set_all(&ChannelName::new(peer.as_str())?, far).await?;
-        self.redirect(&order.leg, "back", Some((&peer, "hold")))
-            .await
+        locked(&self.memory).rejoins(&order.leg);
+        let apart = self.redirect(&order.leg, "back", Some((&peer, "hold")));
+        let apart = apart.await;
+        if apart.is_err() {
+            locked(&self.memory).stays_as_it_is(&order.leg);
+        }
+        apart
     }
 }
 

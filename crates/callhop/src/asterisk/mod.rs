@@ -109,6 +109,7 @@ pub struct Driver {
     counter: Counter,
     /// When the program began, for the times of digits.
     began: Instant,
+    rejoined: Arc<Notify>,
     commands: watch::Sender<Option<Up>>,
     wake: Arc<Notify>,
 }
@@ -127,6 +128,7 @@ impl Driver {
         let wake = Arc::new(Notify::new());
         let counter = Counter::default();
         let began = Instant::now();
+        let rejoined = Arc::new(Notify::new());
         let translator = Translator::new(switch.endpoints.clone(), counter.clone());
         let memory: Memory = Arc::new(Mutex::new(translator));
         let driver = Self {
@@ -139,12 +141,14 @@ impl Driver {
             memory: memory.clone(),
             counter: counter.clone(),
             began,
+            rejoined: rejoined.clone(),
             commands: sender,
             wake: wake.clone(),
         };
         let commands = Commands {
             up: receiver,
             wake,
+            rejoined,
             memory,
             counter,
             began,
@@ -293,7 +297,15 @@ impl Driver {
 
     /// Hands on what an event says. The barrier that it is, if it is one.
     fn handle_event(&self, event: &Event) -> Option<String> {
-        let told = locked(&self.memory).event(event, self.began.elapsed());
+        let told = {
+            let mut memory = locked(&self.memory);
+            let rejoined = memory.is_rejoining();
+            let told = memory.event(event, self.began.elapsed());
+            if rejoined && !memory.is_rejoining() {
+                self.rejoined.notify_waiters();
+            }
+            told
+        };
         let mut barrier = None;
         for told in told {
             let input = match told {

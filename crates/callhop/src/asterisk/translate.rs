@@ -177,6 +177,8 @@ pub struct Translator {
     legs: HashMap<ChannelId, Known>,
     bridges: HashMap<String, Vec<ChannelId>>,
     contacts: HashMap<DeviceId, BTreeMap<String, bool>>,
+    /// Legs whose call is taken apart only to be put together again.
+    rejoining: HashSet<ChannelId>,
 }
 
 impl Translator {
@@ -189,7 +191,24 @@ impl Translator {
             legs: HashMap::new(),
             bridges: HashMap::new(),
             contacts: HashMap::new(),
+            rejoining: HashSet::new(),
         }
+    }
+
+    /// The leg's call is taken apart, and put together again at once.
+    pub fn rejoins(&mut self, leg: &ChannelId) {
+        self.rejoining.insert(leg.clone());
+    }
+
+    /// It could not be taken apart.
+    pub fn stays_as_it_is(&mut self, leg: &ChannelId) {
+        self.rejoining.remove(leg);
+    }
+
+    /// Whether some call is apart that will be together in a moment.
+    #[must_use]
+    pub fn is_rejoining(&self) -> bool {
+        !self.rejoining.is_empty()
     }
 
     /// One for the same switch that knows nothing.
@@ -241,6 +260,7 @@ impl Translator {
     pub fn snapshot(&mut self, list: &[Event], sequence: Sequence) -> Vec<SnapshotLeg> {
         self.legs.clear();
         self.bridges.clear();
+        self.rejoining.clear();
         let mut list: Vec<(u64, &Event)> = list
             .iter()
             .filter(|event| !has_a_header_twice(event))
@@ -278,9 +298,19 @@ impl Translator {
         legs.collect()
     }
 
-    /// One channel out of `Status`. That it holds the other one is said by the other one's.
+    /// One channel out of its own `Status`, which names the one that it talks to. That it holds that one is said by the other
+    /// one's.
     #[must_use]
-    pub fn snapshot_leg(&self, event: &Event, sequence: Sequence) -> Option<SnapshotLeg> {
+    pub fn reading(&self, status: &Event, sequence: Sequence) -> Option<SnapshotLeg> {
+        let mut leg = self.snapshot_leg(status, sequence)?;
+        leg.talks_to = bridge_of(status).and_then(|_| {
+            // Set as long as two are alone in a bridge (main/bridge.c, set_bridge_peer_vars_2party).
+            status.variable("Variable", "BRIDGEPEER")?.parse().ok()
+        });
+        Some(leg)
+    }
+
+    fn snapshot_leg(&self, event: &Event, sequence: Sequence) -> Option<SnapshotLeg> {
         let leg = channel(event, "").filter(|_| !has_a_header_twice(event))?;
         let known = self.legs.get(&leg);
         let talks_to = self.peer(&leg);
@@ -421,7 +451,14 @@ impl Translator {
         if !members.contains(&leg) {
             members.push(leg.clone());
         }
-        match other_of_two(members, &leg) {
+        let other = other_of_two(members, &leg);
+        if let Some(other) = &other
+            && !self.rejoining.is_empty()
+        {
+            self.rejoining.remove(&leg);
+            self.rejoining.remove(other);
+        }
+        match other {
             Some(other) => vec![self.leg_event(event, "", leg, Change::Bridged(other))],
             None => vec![self.leg_event(event, "", leg, Change::Told)],
         }
@@ -475,6 +512,7 @@ impl Translator {
             self.out_of(&leg, &bridge);
         }
         self.legs.remove(&leg);
+        self.rejoining.remove(&leg);
         vec![Told::Leg(LegEvent {
             sequence: self.counter.next(),
             leg,

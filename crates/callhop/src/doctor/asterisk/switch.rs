@@ -42,14 +42,14 @@ const NO_PUSH: &str = "nobody can push";
 
 /// What the switch itself has (main/), and needs no module, is in the test below.
 #[rustfmt::skip]
-const MODULES: [Module; 31] = [
+const MODULES: [Module; 32] = [
     module("pbx_config", &[], "extensions.conf is not read"),
     module("app_stack", &["Gosub", "Return", "STACK_PEEK"], "neither star codes nor inbound calls reach Callhop"),
     module("func_curl", &["CURL", "CURLOPT"], "the dialplan cannot ask the controller"),
     module("res_curl", &[], "the dialplan cannot ask the controller"),
     module("func_uri", &["URIENCODE"], "the dialplan cannot ask the controller"),
     module("func_strings", &["FILTER", "LEN", "REGEX", "TOLOWER"], "the dialplan understands no answer of the controller"),
-    module("func_logic", &["IF", "IMPORT"], "inbound calls do not ring by the last known route, and no push is given back"),
+    module("func_logic", &["IF", "IMPORT", "ISNULL"], "inbound calls do not ring by the last known route, and no push is given back"),
     module("func_cut", &["CUT"], "nobody can pull, and a push has no sound"),
     module("func_db", &["DB"], "inbound calls cannot ring by the last known route while the controller is down"),
     module("func_global", &["SHARED"], "a push that was answered may be given back"),
@@ -261,13 +261,14 @@ mod tests {
     use crate::dialplan::{ASTERISK, ASTERISK_FEATURES};
 
     /// Applications and functions of main/ and pbx/pbx_builtins.c.
-    const OWN: [&str; 11] = [
+    const OWN: [&str; 12] = [
         "AMI_CLIENT",
         "Answer",
         "Bridge",
         "Goto",
         "GotoIf",
         "Hangup",
+        "NoOp",
         "Progress",
         "Ringing",
         "Set",
