@@ -44,7 +44,7 @@ const ASTERISK_HEAD: &str = "; Callhop";
 /// What takes the place of the `Dial` line in the admin's own extension for inbound calls.
 pub const ASTERISK_INBOUND: &str = "\
  same => n,Set(CALLHOP_DEFAULT=PJSIP/1001&PJSIP/1002)
- same => n,Gosub(callhop-hunt,${EXTEN},1)
+ same => n,Gosub(callhop-hunt,s,1)
  same => n,Dial(${CALLHOP_TARGETS},30)
 ";
 

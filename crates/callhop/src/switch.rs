@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use callhop_calls::core::{Answer, ArmOrder, PullOrder, RingOrder, SplitOrder};
+use callhop_calls::core::{Answer, ArmOrder, MoveReport, PullOrder, RingOrder, SplitOrder};
 use callhop_calls::id::{ChannelId, DeviceId, Domain, ExtensionId};
 use callhop_calls::tracker::SnapshotLeg;
 
@@ -103,6 +103,9 @@ pub trait Questions {
     /// What has to be true on the switch before the new leg's dialplan moves the call. Nothing of it touches the call
     /// itself, so a failure is logged and the move goes on.
     async fn prepare_pull(&self, new_leg: &ChannelId, order: &PullOrder);
+
+    /// What the switch does not do by itself once it has reported that a call was pulled.
+    async fn after_pull(&self, report: &MoveReport);
 
     /// The answer as this switch's dialplan dials it.
     fn dial_string(&self, answer: &Answer) -> String;

@@ -152,7 +152,7 @@ fn events(stage: &mut Stage<'_>) -> Result<()> {
                 "%0d%0a%0d%0a"
             };
             let forged = format!("{number}{ends}{event}Channel: {leg}%0d%0a%0d%0a");
-            let Ok(call) = stage.dial(Out2, &forged.replace(' ', "%20")) else {
+            let Ok(call) = stage.dial(Out2, &forged.replace(' ', "%20").replace(':', "%3a")) else {
                 continue;
             };
             let ended =

@@ -19,8 +19,11 @@ use async_trait::async_trait;
 use callhop_ami::action::{Cause, Goto, Value, Variable};
 use callhop_ami::word::{ChannelName, Context, DbKey, DialString, Digit, Exten, VarName, VarValue};
 use callhop_ami::{Action, CommandError, CommandLink, Event};
-use callhop_calls::core::{Answer, ArmOrder, PullOrder, RingOrder, RingTarget, SplitOrder};
+use callhop_calls::core::{
+    Answer, ArmOrder, MoveReport, PullOrder, RingOrder, RingTarget, SplitOrder,
+};
 use callhop_calls::id::{ChannelId, ExtensionId};
+use callhop_calls::pull::Class;
 use callhop_calls::tracker::SnapshotLeg;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
@@ -314,6 +317,18 @@ impl Questions for Commands {
         };
         if let Err(error) = self.arm(&arm).await {
             warn!(leg = %new_leg, %error, "a leg does not listen for the push code");
+        }
+    }
+
+    // `Bridge` takes the far end, and leaves the old leg to its own dialplan: that of an outbound call would go on behind its
+    // Dial, and who pushed would wait for the rest of the time. An old leg that talked has been released.
+    async fn after_pull(&self, report: &MoveReport) {
+        let is_left = matches!(
+            report.class,
+            Some(Class::RingingOutbound | Class::Pushed) | None
+        );
+        if is_left && let Err(error) = self.release(&report.old_leg).await {
+            debug!(leg = %report.old_leg, %error, "the old leg is not released");
         }
     }
 

@@ -9,6 +9,7 @@ use callhop_calls::core::{
 };
 use callhop_calls::directory::Route;
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, SwitchName, UnixTime};
+use callhop_calls::journal::Kind;
 use callhop_calls::routing::Policy;
 use callhop_store::{Actor, Store};
 use tokio::sync::{mpsc, oneshot};
@@ -355,7 +356,7 @@ impl CoreTask {
                 }
             }
             Output::Journal(entry) => self.journal.write(entry),
-            Output::Moved(report) => self.moved(&report),
+            Output::Moved(report) => self.moved(report),
             Output::Arm(order) => {
                 let Some(commands) = self.switches.get(&order.switch).cloned() else {
                     return;
@@ -398,8 +399,8 @@ impl CoreTask {
         }
     }
 
-    fn moved(&self, report: &MoveReport) {
-        self.metrics.moved(report);
+    fn moved(&self, report: MoveReport) {
+        self.metrics.moved(&report);
         let took_ms = report.took.map(|took| took.as_secs_f64() * 1000.0);
         let (kind, class) = (report.kind.word(), report.class.map(tracing::field::debug));
         let (outcome, cause) = (report.end.outcome().word(), report.end.cause());
@@ -409,6 +410,12 @@ impl CoreTask {
         } else {
             warn!(id = %report.id, switch = %report.switch, extension = %report.extension, kind, class,
                 from = %report.from, to = report.to, far_leg = %report.far_leg, took_ms, outcome, cause, "not moved");
+        }
+        if report.kind == Kind::Pull
+            && report.end == MoveEnd::Moved
+            && let Some(switch) = self.switches.get(&report.switch).cloned()
+        {
+            tokio::spawn(async move { switch.after_pull(&report).await });
         }
     }
 

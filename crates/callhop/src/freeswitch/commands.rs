@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use callhop_calls::core::{Answer, ArmOrder, PullOrder};
+use callhop_calls::core::{Answer, ArmOrder, MoveReport, PullOrder};
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId};
 use callhop_esl::word::{AppArg, DialString, HashKey, Uuid36, VarName, VarValue, Word};
 use callhop_esl::{Api, ApiReply, CommandError, CommandLink, Event};
@@ -180,6 +180,9 @@ impl Questions for Commands {
         self.prepare(&order.far_leg, quiet).await;
         self.prepare(new_leg, own).await;
     }
+
+    // `intercept` has released the old leg.
+    async fn after_pull(&self, _: &MoveReport) {}
 
     fn dial_string(&self, answer: &Answer) -> String {
         translate::dial_string(answer)
