@@ -422,6 +422,17 @@ fn a_digit_that_is_told_twice_counts_once() {
         "01",
     );
     check(
+        "the same, told late on a busy machine: how short it was can't be seen",
+        &[
+            (0, Begin),
+            (100, End('0', 20)),
+            (300, Begin),
+            (400, End('1', 40)),
+            (410, End('1', 40)),
+        ],
+        "01",
+    );
+    check(
         "SIP INFO, slowly, the same digit",
         &[
             (0, End('2', 160)),

@@ -129,7 +129,7 @@ struct Keys {
     began: Option<Duration>,
     /// Until when the last digit is played.
     plays_until: Duration,
-    /// Those that were told and put back, and when.
+    /// Those that were told and may have been put back, and when.
     put_back: VecDeque<(char, Duration)>,
 }
 
@@ -142,14 +142,18 @@ impl Keys {
     fn ends(&mut self, digit: char, lasts: Duration, now: Duration) -> bool {
         let began = self.began.take();
         self.put_back.retain(|(_, at)| now < *at + READ_AGAIN);
-        if began.is_none() && self.put_back.front().is_some_and(|(d, _)| *d == digit) {
-            self.put_back.pop_front();
+        let told = self.put_back.iter().position(|(d, _)| *d == digit);
+        if let (None, Some(told)) = (began, told) {
+            self.put_back.remove(told);
             self.plays_until = now + played(lasts);
             return false;
         }
-        if now < self.plays_until {
+        // Whether one with a beginning is put back can't be seen from here; told again it has none, which no other of its phone
+        // ever has.
+        if began.is_some() || now < self.plays_until {
             self.put_back.push_back((digit, now));
-        } else {
+        }
+        if now >= self.plays_until {
             self.plays_until = match began {
                 // As long as it lasted, unless that was too short.
                 Some(began) => began + SHORTEST_DIGIT,
