@@ -158,8 +158,10 @@ pub struct HandOver {
 /// What a phone does when it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnRing {
-    /// Answers at once.
+    /// Rings and answers, sooner than any hand but not before the controller can have seen the call.
     Answer,
+    /// Answers at once, as an intercom does.
+    AtOnce,
     /// Rings (180) until it is told otherwise.
     Ring,
     /// Says nothing but 100 until it is told otherwise.

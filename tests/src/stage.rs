@@ -323,6 +323,30 @@ impl Stage<'_> {
         }
     }
 
+    /// `new` dials what the switch's own feature needs and gets the far end, while the controller stands still: nothing of
+    /// it can help or harm. It is up to date again when this returns.
+    ///
+    /// # Errors
+    /// As [`Stage::measured_move`].
+    pub fn native_move(&mut self, talk: Talk, new: Phone) -> Result<Talk> {
+        let has_controller = self.site.has_controller();
+        let number = self.site.native_pull(talk.far)?;
+        if has_controller && self.site.kind().has_packets() {
+            self.armed(talk.near)?;
+            self.site.controller().freeze(true)?;
+        }
+        let moved = self.measured_move(talk, new, &number, Measure::NativeGap, Measure::NativeTime);
+        if self.site.controller().is_frozen() {
+            self.site.controller().freeze(false)?;
+            // It arms the new leg late, which the far end can hear: that is no part of what is measured next.
+            if let Ok(talk) = &moved {
+                self.armed(talk.near)?;
+                self.two_way(talk.far.phone, talk.near.phone)?;
+            }
+        }
+        moved
+    }
+
     /// `phone` dials `number` and is refused: it hears the refusal and is never answered.
     ///
     /// # Errors

@@ -135,7 +135,7 @@ impl Ear {
             ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .context("starting tcpdump (Debian package tcpdump)")?;
         let mut stream = BufReader::with_capacity(
@@ -149,12 +149,20 @@ impl Ear {
             .context("tcpdump ended at once: may it listen on lo?")?;
         let shared = Arc::new((Mutex::new(Ears::default()), Condvar::new()));
         let writer = Arc::clone(&shared);
+        let errors = child.stderr.take();
         thread::spawn(move || {
             let failed = listen(&mut stream, ports, &writer).err();
+            let mut last_words = String::new();
+            if let Some(mut errors) = errors {
+                // What it can't say is missing in the report, no more.
+                let _ = errors.read_to_string(&mut last_words);
+            }
             let mut ears = lock(&writer.0);
-            ears.failed = Some(
-                failed.map_or_else(|| "tcpdump ended".to_owned(), |error| format!("{error:#}")),
-            );
+            ears.failed = Some(format!(
+                "tcpdump: {}: {}",
+                failed.map_or_else(|| "it ended".to_owned(), |error| format!("{error:#}")),
+                last_words.trim()
+            ));
             writer.1.notify_all();
         });
         Ok(Self {

@@ -323,7 +323,8 @@ impl Site for Lab {
 
     fn on_ring(&mut self, phone: Phone, what: OnRing) -> Result<()> {
         let steps = match what {
-            OnRing::Answer => json!([{"code": 180}, {"code": 200}]),
+            OnRing::Answer => json!([{"code": 180}, {"code": 200, "after_ms": 60}]),
+            OnRing::AtOnce => json!([{"code": 180}, {"code": 200}]),
             OnRing::Ring => json!([{"code": 180}]),
             OnRing::Nothing => json!([]),
             OnRing::EarlyMedia => json!([{"code": 183}]),

@@ -184,14 +184,13 @@ fn native_pull(stage: &mut Stage<'_>) -> Result<()> {
     for direction in Direction::BOTH {
         let mut talk = stage.talk(direction, Phone::P1001)?;
         for turn in 0..4 {
-            let number = stage.site.native_pull(talk.far)?;
             let new = if turn % 2 == 0 {
                 Phone::P1002
             } else {
                 Phone::P1001
             };
             talk = stage
-                .measured_move(talk, new, &number, Measure::NativeGap, Measure::NativeTime)
+                .native_move(talk, new)
                 .with_context(|| format!("{direction:?}, move {turn}"))?;
         }
         stage.over(talk)?;

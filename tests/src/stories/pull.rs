@@ -39,15 +39,13 @@ fn twenty_moves(stage: &mut Stage<'_>) -> Result<()> {
         for turn in 0..60 {
             let new = [Phone::P1002, Phone::P1001][turn % 2];
             let native = turn >= 20 && turn % 4 >= 2;
-            let (number, gap, time) = if native {
-                let number = stage.site.native_pull(talk.far)?;
-                (number, Measure::NativeGap, Measure::NativeTime)
+            let moved = if native {
+                stage.native_move(talk, new)
             } else {
-                ("*33".to_owned(), Measure::PullGap, Measure::PullTime)
+                stage.measured_move(talk, new, "*33", Measure::PullGap, Measure::PullTime)
             };
-            talk = stage
-                .measured_move(talk, new, &number, gap, time)
-                .with_context(|| format!("{direction:?}, move {turn}, {number}"))?;
+            talk =
+                moved.with_context(|| format!("{direction:?}, move {turn}, native: {native}"))?;
         }
         stage.over(talk)?;
     }

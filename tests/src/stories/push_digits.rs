@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::Story;
 use crate::{
     cast::Phone,
-    site::{CallState, Digits, Sound},
+    site::{CallState, Digits, OnRing, Sound},
     stage::{Direction, SOON, Stage, Talk},
 };
 
@@ -18,6 +18,7 @@ pub const STORIES: &[Story] = &[
     Story::new("push_digits/no_far_end", no_far_end),
     Story::new("push_digits/armed_after_a_pull", after_a_pull),
     Story::new("push_digits/armed_in_the_middle_of_a_call", late),
+    Story::new("push_digits/armed_though_answered_at_once", at_once),
     Story::new("push_digits/far_end_is_a_colleague", internal),
 ];
 
@@ -139,6 +140,28 @@ fn late(stage: &mut Stage<'_>) -> Result<()> {
             .pushed(talk, "2001", Phone::P2001, Digits::Rtp)
             .with_context(|| format!("{direction:?}"))?;
         stage.over(talk)?;
+    }
+    Ok(())
+}
+
+/// A phone that answers before the controller has seen it ring: it is armed all the same, and nobody is lost by it.
+fn at_once(stage: &mut Stage<'_>) -> Result<()> {
+    for _ in 0..5 {
+        stage.let_ring(&[Phone::P1002, Phone::P1003])?;
+        stage.site.on_ring(Phone::P1001, OnRing::AtOnce)?;
+        let since = stage.site.now();
+        let far = stage.dial(Phone::Out1, "1000")?;
+        let near = stage
+            .site
+            .wait_call(Phone::P1001, since, &[CallState::Talking], SOON)?
+            .call;
+        stage.armed(near)?;
+        let talk = Talk { far, near };
+        stage.untouched(talk)?;
+        let push = stage.push_begins(talk, Digits::Rtp)?;
+        stage.cancelled(push)?;
+        stage.over(talk)?;
+        stage.nothing_left()?;
     }
     Ok(())
 }

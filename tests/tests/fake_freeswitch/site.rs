@@ -336,7 +336,7 @@ impl Site for Fake {
 
     fn on_ring(&mut self, phone: Phone, what: OnRing) -> Result<()> {
         let mode = match what {
-            OnRing::Answer => RingMode::Answer,
+            OnRing::Answer | OnRing::AtOnce => RingMode::Answer,
             OnRing::Ring => RingMode::Ringing,
             OnRing::Nothing => RingMode::Silent,
             OnRing::EarlyMedia => RingMode::EarlyMedia,
