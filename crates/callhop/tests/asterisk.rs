@@ -299,7 +299,34 @@ fn a_leg_listens_from_its_next_bridge_on() {
     let late = F.parse().unwrap();
     tell(&event("BridgeEnter", F, 6, &BRIDGE), &mut translator);
     assert_eq!(translator.prepared(&late), Some(leg.clone()));
+    // Ordered twice: it is taken apart once.
+    assert_eq!(translator.prepared(&late), None);
     assert_eq!(translator.prepared(&leg), None);
+    // Nobody pulls it meanwhile, and it is not taken apart while somebody does.
+    assert!(translator.is_rejoining());
+    assert!(!translator.pulls(&late));
+    for leg in [F, D1] {
+        tell(&event("BridgeLeave", leg, 6, &BRIDGE), &mut translator);
+    }
+    for leg in [F, D1] {
+        tell(&event("BridgeEnter", leg, 6, &BRIDGE), &mut translator);
+    }
+    assert!(!translator.is_rejoining());
+    assert!(translator.pulls(&late));
+}
+
+#[test]
+fn a_call_that_is_pulled_is_not_taken_apart() {
+    let mut translator = translator();
+    let tell = |event: &Event, translator: &mut Translator| {
+        words(&translator.event(event, Duration::ZERO))
+    };
+    for leg in [F, D1] {
+        tell(&event("BridgeEnter", leg, 6, &BRIDGE), &mut translator);
+    }
+    let (far, old) = (F.parse().unwrap(), D1.parse().unwrap());
+    assert!(translator.pulls(&far));
+    assert_eq!(translator.prepared(&old), None);
 }
 
 #[test]

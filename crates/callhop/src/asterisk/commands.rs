@@ -46,6 +46,9 @@ const FRAME: Duration = Duration::from_millis(20);
 /// How long the far end waits at most while a call is put together again, in seconds.
 const REJOIN_S: i64 = 5;
 
+/// How long a pull waits for that: it takes some 10 ms.
+const REJOIN_LIMIT: Duration = Duration::from_millis(300);
+
 /// A command link that is up.
 #[derive(Debug, Clone)]
 pub(super) struct Up {
@@ -176,6 +179,33 @@ impl Commands {
         self.run(&action).await
     }
 
+    /// Takes a call apart and puts it together again.
+    async fn rejoin(&self, leg: &ChannelId, peer: &ChannelId) -> Result<(), RunError> {
+        let until = crate::controller::unix_now().0 + REJOIN_S;
+        let far = plain(peer.as_str())?;
+        self.set(&ChannelName::new(leg.as_str())?, "CALLHOP_FAR", far)
+            .await?;
+        let far = [
+            ("CALLHOP_SOUND", plain("silence")?),
+            ("CALLHOP_UNTIL", plain(&until.to_string())?),
+            ("CALLHOP_RECALL", plain("")?),
+            ("CALLHOP_FALLBACK", plain("")?),
+        ];
+        self.set_all(&ChannelName::new(peer.as_str())?, far).await?;
+        self.redirect(leg, "back", Some((peer, "hold"))).await
+    }
+
+    /// Waits until `is_it`, while calls are put together again.
+    async fn until_rejoined(&self, mut is_it: impl FnMut(&mut Translator) -> bool) {
+        loop {
+            let rejoined = self.rejoined.notified();
+            if is_it(&mut locked(&self.memory)) {
+                return;
+            }
+            rejoined.await;
+        }
+    }
+
     async fn reading_of(&self, leg: &ChannelId) -> Result<Option<SnapshotLeg>, RunError> {
         // A name that is none of a channel is none of this switch's.
         let Ok(name) = ChannelName::new(leg.as_str()) else {
@@ -268,13 +298,7 @@ impl Questions for Commands {
     async fn until_read(&self, limit: Duration) {
         let ready = async {
             self.until(limit, |up| up.read).await;
-            loop {
-                let rejoined = self.rejoined.notified();
-                if !locked(&self.memory).is_rejoining() {
-                    return;
-                }
-                rejoined.await;
-            }
+            self.until_rejoined(|memory| !memory.is_rejoining()).await;
         };
         // What is missing then is said by the command that needs it.
         let _ = timeout(limit, ready).await;
@@ -317,6 +341,10 @@ impl Questions for Commands {
         };
         if let Err(error) = self.arm(&arm).await {
             warn!(leg = %new_leg, %error, "a leg does not listen for the push code");
+        }
+        let together = self.until_rejoined(|memory| memory.pulls(&order.far_leg));
+        if timeout(REJOIN_LIMIT, together).await.is_err() {
+            warn!(leg = %order.far_leg, "a call was not put together again in time");
         }
     }
 
@@ -372,20 +400,10 @@ impl Questions for Commands {
             .await?;
         let peer = locked(&self.memory).prepared(&order.leg);
         let Some(peer) = peer else { return Ok(()) };
-        let until = crate::controller::unix_now().0 + REJOIN_S;
-        self.set(&leg, "CALLHOP_FAR", plain(peer.as_str())?).await?;
-        let far = [
-            ("CALLHOP_SOUND", plain("silence")?),
-            ("CALLHOP_UNTIL", plain(&until.to_string())?),
-            ("CALLHOP_RECALL", plain("")?),
-            ("CALLHOP_FALLBACK", plain("")?),
-        ];
-        self.set_all(&ChannelName::new(peer.as_str())?, far).await?;
-        locked(&self.memory).rejoins(&order.leg);
-        let apart = self.redirect(&order.leg, "back", Some((&peer, "hold")));
-        let apart = apart.await;
+        let apart = self.rejoin(&order.leg, &peer).await;
         if apart.is_err() {
             locked(&self.memory).stays_as_it_is(&order.leg);
+            self.rejoined.notify_waiters();
         }
         apart
     }

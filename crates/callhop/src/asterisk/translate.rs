@@ -183,6 +183,8 @@ pub struct Translator {
     contacts: HashMap<DeviceId, BTreeMap<String, bool>>,
     /// Legs whose call is taken apart only to be put together again.
     rejoining: HashSet<ChannelId>,
+    /// Far legs that a new leg has been sent to.
+    pulled: HashSet<ChannelId>,
 }
 
 impl Translator {
@@ -196,12 +198,17 @@ impl Translator {
             bridges: HashMap::new(),
             contacts: HashMap::new(),
             rejoining: HashSet::new(),
+            pulled: HashSet::new(),
         }
     }
 
-    /// The leg's call is taken apart, and put together again at once.
-    pub fn rejoins(&mut self, leg: &ChannelId) {
-        self.rejoining.insert(leg.clone());
+    /// A new leg is about to take this far leg; `false` while some call is apart that will be together in a moment.
+    pub fn pulls(&mut self, far_leg: &ChannelId) -> bool {
+        let may = self.rejoining.is_empty();
+        if may {
+            self.pulled.insert(far_leg.clone());
+        }
+        may
     }
 
     /// It could not be taken apart.
@@ -265,6 +272,7 @@ impl Translator {
         self.legs.clear();
         self.bridges.clear();
         self.rejoining.clear();
+        self.pulled.clear();
         let mut list: Vec<(u64, &Event)> = list
             .iter()
             .filter(|event| !has_a_header_twice(event))
@@ -381,7 +389,11 @@ impl Translator {
         }
     }
 
-    /// The leg's `DYNAMIC_FEATURES` are set. They count from its next bridge on; with whom it is in one already, if it is.
+    /// The leg's `DYNAMIC_FEATURES` are set. They count from its next bridge on. With whom it is in one already, if it is: the
+    /// two have to be taken apart and put together again, and until that is done, or [`Self::stays_as_it_is`] is said, nobody
+    /// else is told so.
+    ///
+    /// **Invariant**: a call is not taken apart twice at once, nor while somebody pulls it.
     pub fn prepared(&mut self, leg: &ChannelId) -> Option<ChannelId> {
         let peer = self.peer(leg);
         let known = self.legs.get_mut(leg)?;
@@ -389,7 +401,13 @@ impl Translator {
             return None;
         }
         known.arming = Arming::Prepared;
-        peer
+        let peer = peer?;
+        let is_free = |leg: &ChannelId| !self.rejoining.contains(leg) && !self.pulled.contains(leg);
+        if !is_free(leg) || !is_free(&peer) {
+            return None;
+        }
+        self.rejoining.insert(leg.clone());
+        Some(peer)
     }
 
     fn told(&mut self, event: &Event, prefix: &str) -> Vec<Told> {
@@ -456,6 +474,7 @@ impl Translator {
             members.push(leg.clone());
         }
         let other = other_of_two(members, &leg);
+        self.pulled.remove(&leg);
         if let Some(other) = &other
             && !self.rejoining.is_empty()
         {
@@ -517,6 +536,7 @@ impl Translator {
         }
         self.legs.remove(&leg);
         self.rejoining.remove(&leg);
+        self.pulled.remove(&leg);
         vec![Told::Leg(LegEvent {
             sequence: self.counter.next(),
             leg,
