@@ -43,6 +43,10 @@ const PUSH: &str = "callhop-push";
 /// bridge its end would begin a code, or go to the far end.
 const FRAME: Duration = Duration::from_millis(20);
 
+/// How long the far end keeps its sound after a `*`: a phone sends no voice while it sends a digit, and for some time after that
+/// (160 ms seen with PJSIP), which would be dead air.
+const AFTER_DIGIT: Duration = Duration::from_millis(100);
+
 /// How long the far end waits at most while a call is put together again, in seconds.
 const REJOIN_S: i64 = 5;
 
@@ -483,11 +487,8 @@ impl PushOrders for Commands {
     async fn give_back(&self, old_leg: &ChannelId, tone: bool) -> Result<(), RunError> {
         let to = if tone { "refused" } else { "back" };
         let lasts = locked(&self.memory).digit_lasts(old_leg, self.began.elapsed());
-        let ends = if lasts.is_zero() {
-            plain("")?
-        } else {
-            plain(&format!("{:.3}", (lasts + FRAME).as_secs_f64()))?
-        };
+        let wait = AFTER_DIGIT.max(lasts + FRAME);
+        let ends = plain(&format!("{:.3}", wait.as_secs_f64()))?;
         let leg = ChannelName::new(old_leg.as_str())?;
         self.set(&leg, "CALLHOP_DIGIT_ENDS_S", ends).await?;
         self.redirect(old_leg, to, None).await
