@@ -5,6 +5,8 @@
 mod dialplan;
 mod doctor;
 mod extension;
+mod generate;
+mod guide;
 mod live;
 mod moves;
 mod output;
@@ -82,6 +84,23 @@ enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print one page for the people who dial: their codes, their numbers, what each tone means
+    Guide(guide::Guide),
+    /// Print the completions for a shell
+    #[command(
+        after_help = "Example:\n  callhop completions bash > /usr/share/bash-completion/completions/callhop"
+    )]
+    Completions {
+        /// Which shell
+        shell: generate::Shell,
+    },
+    /// Write the man pages
+    #[command(after_help = "Example:\n  callhop man /usr/local/share/man/man1")]
+    Man {
+        /// The folder; it is made if there is none
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -164,6 +183,12 @@ fn say(failure: &Failure) -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Done {
+    // These know nothing of a site, and work where its configuration does not.
+    match &arguments.command {
+        Command::Completions { shell } => return generate::completions(*shell),
+        Command::Man { folder } => return generate::man(folder),
+        _ => {}
+    }
     // A variable that is not Unicode is none of ours.
     let environment: Environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -189,6 +214,9 @@ async fn run(arguments: Arguments) -> Done {
         Command::Why(why) => live::why(&config, why).await,
         Command::Doctor(Json { json }) => doctor::run(&config, json).await,
         Command::Dialplan(command) => dialplan::run(&config, command),
+        Command::Guide(wanted) => guide::run(&config, wanted).await,
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { folder } => generate::man(&folder),
         Command::Config(ConfigCommand::Check(Json { json })) => {
             let effective = config.effective();
             if json {

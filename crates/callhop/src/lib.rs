@@ -7,6 +7,7 @@ pub mod controller;
 pub mod dialplan;
 pub mod doctor;
 pub mod freeswitch;
+pub mod guide;
 pub mod http;
 pub mod switch;
 pub mod telemetry;
