@@ -9,5 +9,6 @@ pub mod doctor;
 pub mod freeswitch;
 pub mod guide;
 pub mod http;
+mod service;
 pub mod switch;
 pub mod telemetry;
