@@ -36,6 +36,12 @@ pub(crate) fn deb(arguments: &[String]) -> anyhow::Result<()> {
     fs::create_dir_all(&made).with_context(|| made.display().to_string())?;
     let program = workspace.join("target/release/callhop");
     run(Command::new(&program).arg("man").arg(made.join("man1")))?;
+    let pages = fs::read_dir(made.join("man1"))?;
+    let pages: Vec<_> = pages
+        .map(|page| page.map(|page| page.path()))
+        .collect::<Result<_, _>>()?;
+    // Debian wants them compressed, and cargo-deb takes them as they are.
+    run(Command::new("gzip").args(["-9", "--no-name"]).args(pages))?;
     for shell in ["bash", "fish", "zsh"] {
         let file = made.join(shell);
         let file = File::create(&file).with_context(|| file.display().to_string())?;
