@@ -7,6 +7,7 @@ mod doctor;
 mod extension;
 mod generate;
 mod guide;
+mod import;
 mod live;
 mod moves;
 mod output;
@@ -67,6 +68,9 @@ enum Command {
     /// Where the calls of an extension ring
     #[command(subcommand)]
     Route(route::Command),
+    /// Extensions and devices out of a switch's own directory
+    #[command(subcommand)]
+    Import(import::Command),
     /// The calls of the running controller
     Calls(Json),
     /// The latest moves: kind, who, from where to where, result, cause and duration
@@ -209,6 +213,7 @@ async fn run(arguments: Arguments) -> Done {
         }
         Command::Extension(command) => extension::run(&config, command).await,
         Command::Route(command) => route::run(&config, command).await,
+        Command::Import(command) => import::run(&config, command).await,
         Command::Calls(Json { json }) => live::calls(&config, json),
         Command::Moves(moves) => moves::run(&config, moves).await,
         Command::Why(why) => live::why(&config, why).await,

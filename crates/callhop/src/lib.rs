@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod freeswitch;
 pub mod guide;
 pub mod http;
+pub mod import;
 mod service;
 pub mod switch;
 pub mod telemetry;

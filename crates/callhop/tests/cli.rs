@@ -284,6 +284,18 @@ fn the_configuration_is_checked() {
 }
 
 #[test]
+fn an_import_asks_the_switch_that_is_meant() {
+    let desk = Desk::new();
+    let import = ["import", "freeswitch"];
+    desk.check(&import, 4, "the switch freeswitch at 127.0.0.1:1");
+    let other = [&import[..], &["--switch", "other"]].concat();
+    desk.check(&other, 3, "there is no FreeSWITCH other, only freeswitch");
+    let several = "[[freeswitch]]\nname = 'a'\n[[freeswitch]]\nname = 'b'\n";
+    std::fs::write(desk.path().join("callhop.toml"), several).unwrap();
+    desk.check(&import, 3, "name one with --switch: a, b");
+}
+
+#[test]
 fn the_guide_has_the_codes_and_extensions_of_one_domain() {
     let desk = Desk::new();
     // closed.test has settings, and no extension yet.
