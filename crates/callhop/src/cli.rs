@@ -5,6 +5,9 @@
 mod dialplan;
 mod doctor;
 mod extension;
+mod generate;
+mod guide;
+mod import;
 mod live;
 mod moves;
 mod output;
@@ -65,6 +68,9 @@ enum Command {
     /// Where the calls of an extension ring
     #[command(subcommand)]
     Route(route::Command),
+    /// Extensions and devices out of a switch's own directory
+    #[command(subcommand)]
+    Import(import::Command),
     /// The calls of the running controller
     Calls(Json),
     /// The latest moves: kind, who, from where to where, result, cause and duration
@@ -82,6 +88,23 @@ enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print one page for the people who dial: their codes, their numbers, what each tone means
+    Guide(guide::Guide),
+    /// Print the completions for a shell
+    #[command(
+        after_help = "Example:\n  callhop completions bash > /usr/share/bash-completion/completions/callhop"
+    )]
+    Completions {
+        /// Which shell
+        shell: generate::Shell,
+    },
+    /// Write the man pages
+    #[command(after_help = "Example:\n  callhop man /usr/local/share/man/man1")]
+    Man {
+        /// The folder; it is made if there is none
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -164,6 +187,12 @@ fn say(failure: &Failure) -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Done {
+    // These know nothing of a site, and work where its configuration does not.
+    match &arguments.command {
+        Command::Completions { shell } => return generate::completions(*shell),
+        Command::Man { folder } => return generate::man(folder),
+        _ => {}
+    }
     // A variable that is not Unicode is none of ours.
     let environment: Environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -184,11 +213,15 @@ async fn run(arguments: Arguments) -> Done {
         }
         Command::Extension(command) => extension::run(&config, command).await,
         Command::Route(command) => route::run(&config, command).await,
+        Command::Import(command) => import::run(&config, command).await,
         Command::Calls(Json { json }) => live::calls(&config, json),
         Command::Moves(moves) => moves::run(&config, moves).await,
         Command::Why(why) => live::why(&config, why).await,
         Command::Doctor(Json { json }) => doctor::run(&config, json).await,
         Command::Dialplan(command) => dialplan::run(&config, command),
+        Command::Guide(wanted) => guide::run(&config, wanted).await,
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { folder } => generate::man(&folder),
         Command::Config(ConfigCommand::Check(Json { json })) => {
             let effective = config.effective();
             if json {

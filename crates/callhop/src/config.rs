@@ -59,11 +59,20 @@ impl Config {
     /// What counts in `domain`: its own settings, or the defaults.
     #[must_use]
     pub fn policy(&self, domain: &Domain) -> Policy {
-        self.domains.get(domain).cloned().unwrap_or_else(|| Policy {
+        self.domains
+            .get(domain)
+            .cloned()
+            .unwrap_or_else(|| self.default_policy())
+    }
+
+    /// What counts in a domain that has no settings of its own.
+    #[must_use]
+    pub fn default_policy(&self) -> Policy {
+        Policy {
             features: self.features.clone(),
             push: self.push.clone(),
             ..Policy::default()
-        })
+        }
     }
 }
 

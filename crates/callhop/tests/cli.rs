@@ -283,6 +283,54 @@ fn the_configuration_is_checked() {
     );
 }
 
+#[test]
+fn an_import_asks_the_switch_that_is_meant() {
+    let desk = Desk::new();
+    let import = ["import", "freeswitch"];
+    desk.check(&import, 4, "the switch freeswitch at 127.0.0.1:1");
+    let other = [&import[..], &["--switch", "other"]].concat();
+    desk.check(&other, 3, "there is no FreeSWITCH other, only freeswitch");
+    let several = "[[freeswitch]]\nname = 'a'\n[[freeswitch]]\nname = 'b'\n";
+    std::fs::write(desk.path().join("callhop.toml"), several).unwrap();
+    desk.check(&import, 3, "name one with --switch: a, b");
+}
+
+#[test]
+fn the_guide_has_the_codes_and_extensions_of_one_domain() {
+    let desk = Desk::new();
+    // closed.test has settings, and no extension yet.
+    let guide = ["guide"];
+    desk.check(&guide, 0, "Calls between your devices: closed.test");
+    desk.check(&ADD, 0, "");
+    desk.check(
+        &guide,
+        2,
+        "there are several domains, name one with --domain: closed.test, lab.test",
+    );
+    let lab = ["guide", "--domain", "lab.test"];
+    desk.check(&lab, 0, "  *331002  The same");
+    desk.check(&[&lab[..], &["--html"]].concat(), 0, "<!DOCTYPE html>");
+}
+
+/// Packages are built where there is no configuration, and a broken one takes no completion away.
+#[test]
+fn completions_and_pages_need_no_configuration() {
+    let desk = Desk::new();
+    std::fs::write(desk.path().join("callhop.toml"), "nonsense").unwrap();
+    desk.check(&["config", "check"], 2, "callhop.toml is not usable");
+    desk.check(&["completions", "bash"], 0, "_callhop()");
+    desk.check(&["completions", "zsh"], 0, "#compdef callhop");
+    desk.check(&["completions", "fish"], 0, "complete -c callhop");
+    desk.check(
+        &["completions", "csh"],
+        2,
+        "possible values: bash, fish, zsh",
+    );
+    desk.check(&["man", "share/man1"], 0, "");
+    assert!(desk.path().join("share/man1/callhop-guide.1").is_file());
+    desk.check(&["man", "callhop.toml"], 1, "cannot be written");
+}
+
 /// Issue 2, 12: refused with a clear error, nothing executed.
 #[test]
 fn hostile_words_are_refused() {

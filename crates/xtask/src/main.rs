@@ -2,6 +2,7 @@
 
 mod bench;
 mod checks;
+mod package;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +27,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build the Debian package into target/debian; needs cargo-deb.
+    Deb {
+        /// What cargo-deb takes, such as --deb-version.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure, beside what it is to be compared to.
     Bench {
         #[command(subcommand)]
@@ -38,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ci => checks::ci(),
         Command::Test => checks::test(),
         Command::Live { arguments } => checks::live(&arguments),
+        Command::Deb { arguments } => package::deb(&arguments),
         Command::Bench { what } => bench::run(&what),
     }
 }

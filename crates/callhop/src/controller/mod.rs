@@ -29,7 +29,7 @@ use tracing::info;
 
 use crate::config::Config;
 use crate::switch::{Caller, RunError, Switch};
-use crate::{asterisk, freeswitch, http};
+use crate::{asterisk, freeswitch, http, service};
 
 use orders::Orders;
 use task::{CoreTask, Message};
@@ -225,9 +225,11 @@ pub async fn run(
     let mut stopping = stopped.clone();
     tokio::spawn(async move {
         shutdown.await;
+        service::stopping();
         let _ = stop.send(true);
     });
 
+    service::waiting("waiting for the database");
     let mut store_stopped = stopped.clone();
     let store = tokio::select! {
         store = directory::open(&config.store) => store?,
@@ -284,6 +286,7 @@ pub async fn run(
     let core_task = tokio::spawn(task.run(messages));
     let directory_task = tokio::spawn(directory.clone().follow());
 
+    let watchdog = tokio::spawn(service::vouch_for(core.clone()));
     let controller = Controller {
         core,
         switches,
@@ -291,6 +294,8 @@ pub async fn run(
         metrics,
     };
     info!(listen = %config.http.listen, "ready for questions");
+    // A switch that is not there yet keeps nobody from starting: its calls ring without Callhop.
+    service::ready();
     let served = http::serve(listener, controller, async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     })
@@ -298,6 +303,7 @@ pub async fn run(
     for task in drivers {
         task.abort();
     }
+    watchdog.abort();
     directory_task.abort();
     core_task.abort();
     served.context("the HTTP server ended")
