@@ -9,7 +9,7 @@ mod live;
 mod moves;
 mod output;
 mod route;
-mod when;
+mod token;
 
 use std::{
     path::PathBuf,
@@ -65,6 +65,9 @@ enum Command {
     /// Where the calls of an extension ring
     #[command(subcommand)]
     Route(route::Command),
+    /// Who may change something over HTTP
+    #[command(subcommand)]
+    Token(token::Command),
     /// The calls of the running controller
     Calls(Json),
     /// The latest moves: kind, who, from where to where, result, cause and duration
@@ -184,6 +187,7 @@ async fn run(arguments: Arguments) -> Done {
         }
         Command::Extension(command) => extension::run(&config, command).await,
         Command::Route(command) => route::run(&config, command).await,
+        Command::Token(command) => token::run(&config, command).await,
         Command::Calls(Json { json }) => live::calls(&config, json),
         Command::Moves(moves) => moves::run(&config, moves).await,
         Command::Why(why) => live::why(&config, why).await,

@@ -10,3 +10,4 @@ pub mod freeswitch;
 pub mod http;
 pub mod switch;
 pub mod telemetry;
+mod when;

@@ -58,7 +58,9 @@ pub(super) fn not_set(error: SetRouteError) -> StoreFailure {
 pub(super) fn not_reset(error: ResetRouteError) -> StoreFailure {
     match error {
         ResetRouteError::Database(error) => failed(error),
-        ResetRouteError::UnknownExtension(_) | ResetRouteError::Changed(_) => StoreFailure::Refused(error.to_string()),
+        ResetRouteError::UnknownExtension(_) | ResetRouteError::Changed(_) => {
+            StoreFailure::Refused(error.to_string())
+        }
     }
 }
 
