@@ -120,9 +120,7 @@ impl Problem {
     }
 
     fn changed(changed: Changed) -> Self {
-        let etag = changed
-            .version
-            .map(|version| super::extract::etag_text(version));
+        let etag = changed.version.map(super::extract::etag_text);
         Self {
             etag,
             ..Self::new(
