@@ -6,6 +6,26 @@
 
 use utoipa::ToSchema;
 
+/// An extension: number@domain.
+#[derive(ToSchema)]
+#[schema(pattern = "^[A-Za-z0-9*#+._-]{1,20}@[A-Za-z0-9._-]{1,253}$")]
+pub(crate) struct ExtensionName(String);
+
+/// A number inside a domain.
+#[derive(ToSchema)]
+#[schema(pattern = "^[A-Za-z0-9*#+._-]{1,20}$")]
+pub(crate) struct Number(String);
+
+/// An `ETag` as it came, or `*`.
+#[derive(ToSchema)]
+#[schema(pattern = "^([*]|\"[0-9]{1,18}\")$")]
+pub(crate) struct Etag(String);
+
+/// Anything, as `*`.
+#[derive(ToSchema)]
+#[schema(pattern = "^[*]$")]
+pub(crate) struct Star(String);
+
 /// Who is shown at a leg, as the switch says.
 #[derive(ToSchema)]
 pub(crate) struct Party {

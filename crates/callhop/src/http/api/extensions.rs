@@ -15,6 +15,7 @@ use super::extract::{Believed, Body, Named, Query, etag};
 use super::{Failures, Problem, Refusals};
 use crate::controller::{Controller, unix_now};
 use crate::http::auth::Holder;
+use crate::http::schema;
 use crate::when;
 
 /// How many extensions a page has at most.
@@ -118,7 +119,7 @@ pub(crate) struct ExtensionPage {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Paging {
     /// Only those behind this one: `next` of the page before.
-    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9*#+._-]{1,20}@[A-Za-z0-9._-]{1,253}$")]
+    #[param(value_type = Option<schema::ExtensionName>)]
     after: Option<ExtensionId>,
     /// At most that many.
     #[param(minimum = 1, maximum = 500, default = 100)]
@@ -130,7 +131,7 @@ pub(crate) struct Paging {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PutExtension {
     /// Its devices by their numbers, in the order in which they are shown.
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 50)]
+    #[schema(value_type = Vec<schema::Number>, min_items = 1, max_items = 50)]
     devices: Vec<Number>,
 }
 
@@ -160,7 +161,7 @@ pub(crate) async fn list(
 
 /// One extension.
 #[utoipa::path(get, path = "/v1/extensions/{extension}", tag = "extensions",
-    params(("extension" = String, Path, description = "number@domain")),
+    params(("extension" = schema::ExtensionName, Path, description = "number@domain")),
     responses((status = 200, body = ExtensionDoc, headers(("ETag" = String, description = "its version"))), Failures))]
 pub(crate) async fn get(
     State(controller): State<Controller>,
@@ -174,9 +175,9 @@ pub(crate) async fn get(
 ///
 /// A device keeps its place in routes. A route that leads to a device that would go is reset first.
 #[utoipa::path(put, path = "/v1/extensions/{extension}", tag = "extensions", request_body = PutExtension,
-    params(("extension" = String, Path, description = "number@domain"),
-        ("If-Match" = Option<String>, Header, description = "the ETag that was read, or *: only if it is there"),
-        ("If-None-Match" = Option<String>, Header, description = "*: only if it is not there")),
+    params(("extension" = schema::ExtensionName, Path, description = "number@domain"),
+        ("If-Match" = Option<schema::Etag>, Header, description = "the ETag that was read, or *: only if it is there"),
+        ("If-None-Match" = Option<schema::Star>, Header, description = "*: only if it is not there")),
     responses((status = 200, body = ExtensionDoc, description = "It is as it should be"),
         (status = 201, body = ExtensionDoc, description = "It was added"), Failures, Refusals),
     security(("token" = ["admin"])))]
@@ -209,8 +210,8 @@ pub(crate) async fn put(
 
 /// Removes an extension with its devices and its route.
 #[utoipa::path(delete, path = "/v1/extensions/{extension}", tag = "extensions",
-    params(("extension" = String, Path, description = "number@domain"),
-        ("If-Match" = Option<String>, Header, description = "the ETag that was read, or *")),
+    params(("extension" = schema::ExtensionName, Path, description = "number@domain"),
+        ("If-Match" = Option<schema::Etag>, Header, description = "the ETag that was read, or *")),
     responses((status = 204, description = "It is removed"), Failures, Refusals),
     security(("token" = ["admin"])))]
 pub(crate) async fn delete(

@@ -4,7 +4,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use callhop_calls::id::ExtensionId;
+use callhop_calls::id::{ExtensionId, IdError};
 use callhop_store::{Expected, Revision};
 use serde::de::DeserializeOwned;
 
@@ -51,9 +51,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let Path(text) = Path::<String>::from_request_parts(parts, state)
             .await
             .map_err(|rejection| Problem::bad(rejection.body_text()))?;
-        let id = text.parse().map_err(|error| {
-            Problem::bad(format!("an extension is written number@domain: {error}"))
-        })?;
+        let id = text
+            .parse()
+            .map_err(|error: IdError| Problem::bad(error.to_string()))?;
         Ok(Self(id))
     }
 }

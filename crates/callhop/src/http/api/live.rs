@@ -12,6 +12,7 @@ use super::extract::Named;
 use super::{Failures, Problem};
 use crate::controller::{Controller, view};
 use crate::http::auth::Holder;
+use crate::http::schema;
 
 /// How many calls are told at most.
 const MAX_CALLS: usize = 1000;
@@ -116,7 +117,7 @@ pub(crate) async fn calls(State(controller): State<Controller>) -> Result<Json<C
 
 /// What each device of an extension does on each switch.
 #[utoipa::path(get, path = "/v1/extensions/{extension}/devices", tag = "live",
-    params(("extension" = String, Path, description = "number@domain")),
+    params(("extension" = schema::ExtensionName, Path, description = "number@domain")),
     responses((status = 200, body = DeviceList), Failures))]
 pub(crate) async fn devices(
     State(controller): State<Controller>,
@@ -142,7 +143,7 @@ pub(crate) async fn devices(
 
 /// Which devices of an extension ring and why, and what could be pulled.
 #[utoipa::path(get, path = "/v1/why/{extension}", tag = "live",
-    params(("extension" = String, Path, description = "number@domain")),
+    params(("extension" = schema::ExtensionName, Path, description = "number@domain")),
     responses((status = 200, body = Why), Failures))]
 pub(crate) async fn why(
     State(controller): State<Controller>,

@@ -85,7 +85,7 @@ pub(crate) struct MoveList {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     /// Only those of this extension.
-    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9*#+._-]{1,20}@[A-Za-z0-9._-]{1,253}$")]
+    #[param(value_type = Option<schema::ExtensionName>)]
     extension: Option<ExtensionId>,
     /// At most that many.
     #[param(minimum = 1, maximum = 500, default = 20)]

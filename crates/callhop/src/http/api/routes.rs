@@ -16,6 +16,7 @@ use super::extract::{Believed, Body, Named, etag};
 use super::{Failures, Problem, Refusals};
 use crate::controller::{Controller, unix_now};
 use crate::http::auth::Holder;
+use crate::http::schema;
 use crate::when;
 
 /// A route to be.
@@ -23,7 +24,7 @@ use crate::when;
 #[serde(deny_unknown_fields)]
 pub(crate) struct PutRoute {
     /// The number of one of its devices; if it has none of that number, a colleague's extension in its domain.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::Number)]
     to: Number,
     /// When all devices ring again: a time with its offset (RFC 3339), or how long from now (`8h`).
     until: Option<String>,
@@ -35,7 +36,7 @@ pub(crate) struct PutRoute {
 
 /// Where the calls of an extension ring.
 #[utoipa::path(get, path = "/v1/extensions/{extension}/route", tag = "routes",
-    params(("extension" = String, Path, description = "number@domain")),
+    params(("extension" = schema::ExtensionName, Path, description = "number@domain")),
     responses((status = 200, body = RouteDoc, headers(("ETag" = String, description = "the extension's version"))), Failures))]
 pub(crate) async fn get(
     State(controller): State<Controller>,
@@ -46,8 +47,8 @@ pub(crate) async fn get(
 
 /// Lets calls ring only at one device, or where a colleague's ring.
 #[utoipa::path(put, path = "/v1/extensions/{extension}/route", tag = "routes", request_body = PutRoute,
-    params(("extension" = String, Path, description = "number@domain"),
-        ("If-Match" = Option<String>, Header, description = "the ETag that was read")),
+    params(("extension" = schema::ExtensionName, Path, description = "number@domain"),
+        ("If-Match" = Option<schema::Etag>, Header, description = "the ETag that was read")),
     responses((status = 200, body = RouteDoc), Failures, Refusals),
     security(("token" = ["route"])))]
 pub(crate) async fn put(
@@ -94,8 +95,8 @@ pub(crate) async fn put(
 
 /// Lets all devices ring again.
 #[utoipa::path(delete, path = "/v1/extensions/{extension}/route", tag = "routes",
-    params(("extension" = String, Path, description = "number@domain"),
-        ("If-Match" = Option<String>, Header, description = "the ETag that was read")),
+    params(("extension" = schema::ExtensionName, Path, description = "number@domain"),
+        ("If-Match" = Option<schema::Etag>, Header, description = "the ETag that was read")),
     responses((status = 200, body = RouteDoc), Failures, Refusals),
     security(("token" = ["route"])))]
 pub(crate) async fn delete(

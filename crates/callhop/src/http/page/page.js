@@ -54,7 +54,11 @@ function table(id, items, key, make) {
   fill(found.tBodies[0], items, key, make);
 }
 
-const cell = (label, ...children) => element("td", { "data-label": label }, ...children);
+// The roles stay when a small window shows a row as a block.
+const row = (...children) => element("tr", { role: "row" }, ...children);
+const head = (...children) => element("th", { scope: "row", role: "rowheader" }, ...children);
+const cell = (label, ...children) => element("td", { "data-label": label, role: "cell" }, ...children);
+const unnamed = (...children) => element("td", { role: "cell" }, ...children);
 
 // ---- what is shown
 
@@ -82,7 +86,7 @@ function deviceItem(device) {
     stale ||= !on.fresh;
     if (ORDER.indexOf(on.state) > ORDER.indexOf(best)) best = on.state;
   }
-  const item = element("li", { class: "device number" }, `${number(device.device)} `);
+  const item = element("li", { class: "device" }, `${number(device.device)} `);
   if (best !== "idle") item.append(badge(best === "alone" ? "busy" : best, STATES[best]));
   else if (registered) item.append(badge("registered", "idle"));
   else item.append(element("span", { class: "dim" }, "not registered"));
@@ -97,11 +101,11 @@ function extensionRow(extension) {
   change.addEventListener("click", () => openRoute(extension.id));
   const why = element("button", { type: "button", "data-do": "why", "aria-label": `Why ${extension.id} rings where it does` }, "Why?");
   why.addEventListener("click", () => openWhy(extension.id));
-  return element("tr", {},
-    element("th", { scope: "row" }, extension.id),
+  return row(
+    head(extension.id),
     cell("Devices", devices),
     cell("Calls ring", routeText(extension.route)),
-    element("td", {}, change, why));
+    unnamed(change, why));
 }
 
 const LEGS = { talking: "good", holding: "warn", ringing: "ring", early: "ring", alone: "" };
@@ -115,10 +119,10 @@ function legItem(leg) {
 function callRow(call) {
   const moving = call.moving;
   const text = moving ? `${words(moving.kind)} by ${moving.extension}, ${words(moving.stage)} ${moving.to ?? ""}` : "";
-  return element("tr", {},
-    element("th", { scope: "row" }, call.switch),
+  return row(
+    head(call.switch),
     cell("Legs", element("ul", {}, ...call.legs.map(legItem))),
-    moving ? cell("Move", badge(text.trim(), "ring")) : element("td"));
+    moving ? cell("Move", badge(text.trim(), "ring")) : unnamed());
 }
 
 const OUTCOMES = { moved: "good", not_moved: "bad", recalled: "warn", far_end_gone: "" };
@@ -126,15 +130,15 @@ const OUTCOMES = { moved: "good", not_moved: "bad", recalled: "warn", far_end_go
 function moveRow(move) {
   const result = move.outcome ? badge(words(move.outcome), OUTCOMES[move.outcome]) : badge(words(move.stage), "ring");
   const cause = move.cause ? ` ${words(move.cause)}` : "";
-  const took = move.took_ms === null ? "" : `${(move.took_ms / 1000).toFixed(move.took_ms < 10000 ? 2 : 0)} s`;
-  return element("tr", {},
-    element("th", { scope: "row", class: "number" }, shownTime(time(move.started))),
+  const took = move.took_ms === null ? "" : move.took_ms < 1000 ? `${move.took_ms} ms` : `${(move.took_ms / 1000).toFixed(1)} s`;
+  return row(
+    head(shownTime(time(move.started))),
     cell("Move", words(move.kind)),
     cell("By", move.extension),
     cell("From", number(move.from)),
     cell("To", move.to ? number(move.to) : "–"),
     cell("Result", result, cause),
-    took ? element("td", { "data-label": "Took", class: "number" }, took) : element("td"));
+    took ? cell("Took", took) : unnamed());
 }
 
 function switchCard(one) {
@@ -143,7 +147,7 @@ function switchCard(one) {
     element("strong", {}, one.name),
     one.fresh ? badge("fresh", "good") : badge("stale", "bad"),
     element("p", { class: "quiet" },
-      one.fresh ? `${few(one.legs, "leg")}, ${few(one.moves, "move")} under way`
+      one.fresh ? few(one.legs, "leg") + (one.moves ? `, ${few(one.moves, "move")} under way` : "")
         : "not connected; what is shown of it was known last"));
 }
 
