@@ -12,7 +12,7 @@ mod live;
 mod moves;
 mod output;
 mod route;
-mod when;
+mod token;
 
 use std::{
     path::PathBuf,
@@ -71,6 +71,9 @@ enum Command {
     /// Extensions and devices out of a switch's own directory
     #[command(subcommand)]
     Import(import::Command),
+    /// Who may change something over HTTP
+    #[command(subcommand)]
+    Token(token::Command),
     /// The calls of the running controller
     Calls(Json),
     /// The latest moves: kind, who, from where to where, result, cause and duration
@@ -214,6 +217,7 @@ async fn run(arguments: Arguments) -> Done {
         Command::Extension(command) => extension::run(&config, command).await,
         Command::Route(command) => route::run(&config, command).await,
         Command::Import(command) => import::run(&config, command).await,
+        Command::Token(command) => token::run(&config, command).await,
         Command::Calls(Json { json }) => live::calls(&config, json),
         Command::Moves(moves) => moves::run(&config, moves).await,
         Command::Why(why) => live::why(&config, why).await,

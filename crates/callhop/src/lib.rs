@@ -13,3 +13,4 @@ pub mod import;
 mod service;
 pub mod switch;
 pub mod telemetry;
+mod when;

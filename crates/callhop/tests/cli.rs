@@ -95,6 +95,33 @@ fn extensions_are_added_shown_and_removed() {
 }
 
 #[test]
+fn a_token_is_shown_once_and_listed_without_itself() {
+    let desk = Desk::new();
+    let add = ["token", "add", "reception", "--scope", "route"];
+    let output = desk.run(&add);
+    let token = String::from_utf8(output.stdout).unwrap();
+    let hex = token.trim().strip_prefix("callhop_").unwrap();
+    assert_eq!(hex.len(), 64, "{token}");
+    desk.check(&add, 3, "there is a token reception already");
+    desk.check(&["token", "add", "x"], 2, "--scope");
+    let nonsense = ["token", "add", "x", "--scope", "all"];
+    desk.check(&nonsense, 2, "a scope is read, route, move or admin");
+    desk.check(&["token", "list"], 0, "reception  route   ");
+    let list = desk.run(&["token", "list", "--json"]);
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.contains("\"created_by\": \"cli:alice\""), "{list}");
+    assert!(!list.contains(hex), "{list}");
+    // It stands nowhere in the database either.
+    let database = std::fs::read(desk.path().join("callhop.db")).unwrap();
+    let log = std::fs::read(desk.path().join("callhop.db-wal")).unwrap_or_default();
+    for bytes in [database, log] {
+        assert!(!bytes.windows(hex.len()).any(|part| part == hex.as_bytes()));
+    }
+    desk.check(&["token", "remove", "reception"], 0, "is removed");
+    desk.check(&["token", "remove", "reception"], 3, "there is no token");
+}
+
+#[test]
 fn routes_are_set_shown_and_reset_and_leave_a_trail() {
     let desk = Desk::new();
     desk.check(&ADD, 0, "");

@@ -7,7 +7,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use callhop_calls::{
-    directory::{Extension, Route},
+    directory::Route,
     id::{ExtensionId, Number, SwitchName, UnixTime},
     journal::{Entry, OpenMove, PastMove},
 };
@@ -15,12 +15,14 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::time::Instant;
 
 use crate::{
-    Actor, AddExtensionError, Changes, DatabaseError, Options, RemoveExtensionError,
-    ResetRouteError, Revision, RouteChange, SetRouteError, Snapshot, Store,
+    Actor, ActorName, AddExtensionError, Changes, DatabaseError, Expected, Options, Put,
+    PutExtensionError, RemoveExtensionError, ResetRouteError, Revision, RouteChange, SetRouteError,
+    Snapshot, Store, Token, Versioned,
     journal::JournalRows,
     pool::{Lease, Pool},
-    rows::{Found, Rows, Which},
+    rows::{Rows, Which},
     rules::{self, Change, Decision},
+    tokens::TokenRows,
 };
 
 /// From how many changes on reading them may take long. They are read in some milliseconds where nothing is wrong.
@@ -85,7 +87,7 @@ struct Writing<'a, C: Connection> {
 
 impl<C> Database<C>
 where
-    C: Connection + Rows + JournalRows,
+    C: Connection + Rows + JournalRows + TokenRows,
     C::Options: ConnectOptions<Connection = C>,
 {
     pub(crate) fn new(
@@ -169,7 +171,7 @@ where
 
 impl<C> Writing<'_, C>
 where
-    C: Connection + Rows + JournalRows,
+    C: Connection + Rows + JournalRows + TokenRows,
     C::Options: ConnectOptions<Connection = C>,
 {
     fn change(&self, actor: &Actor, now: UnixTime) -> Change {
@@ -212,7 +214,7 @@ where
 #[async_trait]
 impl<C> Store for Database<C>
 where
-    C: Connection + Rows + JournalRows + Sync,
+    C: Connection + Rows + JournalRows + TokenRows + Sync,
     C::Options: ConnectOptions<Connection = C>,
 {
     fn location(&self) -> &str {
@@ -231,7 +233,7 @@ where
             .await?;
         Ok(Snapshot {
             revision: found.revision,
-            extensions: found.extensions,
+            extensions: found.into_extensions(),
         })
     }
 
@@ -248,24 +250,32 @@ where
         } else {
             (Which::ChangedSince(revision), self.timeout)
         };
-        let Found {
-            revision,
-            extensions,
-            removed,
-        } = self.read(timeout, |rows| rows.find(which.clone())).await?;
+        let mut found = self.read(timeout, |rows| rows.find(which.clone())).await?;
         Ok(Changes {
-            revision,
-            changed: extensions,
-            removed,
+            revision: found.revision,
+            removed: std::mem::take(&mut found.removed),
+            changed: found.into_extensions(),
             complete,
         })
     }
 
-    async fn extension(&self, id: &ExtensionId) -> Result<Option<Extension>, DatabaseError> {
+    async fn versioned(&self, id: &ExtensionId) -> Result<Option<Versioned>, DatabaseError> {
         let found = self
             .read(self.timeout, |rows| rows.find(Which::One(id.clone())))
             .await?;
         Ok(found.extensions.into_iter().next())
+    }
+
+    async fn page(
+        &self,
+        after: Option<&ExtensionId>,
+        limit: u32,
+    ) -> Result<Vec<Versioned>, DatabaseError> {
+        let which = Which::Page(after.cloned(), limit);
+        let found = self
+            .read(self.timeout, |rows| rows.find(which.clone()))
+            .await?;
+        Ok(found.extensions)
     }
 
     async fn history(
@@ -291,42 +301,60 @@ where
         writing.finish(decided).await
     }
 
-    async fn remove_extension(
+    async fn put_extension(
         &self,
         id: &ExtensionId,
+        devices: &[Number],
+        expected: Expected,
+        actor: &Actor,
+        now: UnixTime,
+    ) -> Result<Put, PutExtensionError> {
+        let mut writing = self.write().await?;
+        let change = writing.change(actor, now);
+        let work = rules::put_extension(&mut *writing.rows, id, devices, expected, change);
+        let decided = within(writing.deadline, work).await;
+        writing.finish(decided).await
+    }
+
+    async fn remove_extension_if(
+        &self,
+        id: &ExtensionId,
+        expected: Expected,
         actor: &Actor,
         now: UnixTime,
     ) -> Result<Revision, RemoveExtensionError> {
         let mut writing = self.write().await?;
         let change = writing.change(actor, now);
-        let work = rules::remove_extension(&mut *writing.rows, id, change);
+        let work = rules::remove_extension(&mut *writing.rows, id, expected, change);
         let decided = within(writing.deadline, work).await;
         writing.finish(decided).await
     }
 
-    async fn set_route(
+    async fn set_route_if(
         &self,
         id: &ExtensionId,
         route: &Route,
+        expected: Expected,
         actor: &Actor,
         now: UnixTime,
     ) -> Result<Revision, SetRouteError> {
         let mut writing = self.write().await?;
         let change = writing.change(actor, now);
-        let work = rules::set_route(&mut *writing.rows, id, route, change);
+        let work = rules::set_route(&mut *writing.rows, id, route, expected, change);
         let decided = within(writing.deadline, work).await;
         writing.finish(decided).await
     }
 
-    async fn reset_route(
+    async fn reset_route_if(
         &self,
         id: &ExtensionId,
+        expected: Expected,
         actor: &Actor,
         now: UnixTime,
     ) -> Result<Option<Revision>, ResetRouteError> {
         let mut writing = self.write().await?;
         let change = writing.change(actor, now);
-        let work = rules::reset_route(&mut *writing.rows, id, change);
+        let work = rules::reset_route(&mut *writing.rows, id, expected, change);
         let decided = within(writing.deadline, work).await;
         writing.finish(decided).await
     }
@@ -393,6 +421,31 @@ where
             }
             all += forgotten;
         }
+    }
+
+    async fn add_token(&self, token: &Token) -> Result<bool, DatabaseError> {
+        let mut writing = self.write_aside().await?;
+        let work = writing.rows.insert_token(token.clone());
+        let decided = within(writing.deadline, work).await.map(Decision::Commit);
+        writing.finish::<_, DatabaseError>(decided).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<Token>, DatabaseError> {
+        self.read(self.timeout, |rows| rows.all_tokens()).await
+    }
+
+    async fn remove_token(&self, name: &ActorName) -> Result<bool, DatabaseError> {
+        let mut writing = self.write_aside().await?;
+        let work = writing.rows.delete_token(name.clone());
+        let decided = within(writing.deadline, work).await.map(Decision::Commit);
+        writing.finish::<_, DatabaseError>(decided).await
+    }
+
+    async fn token_used(&self, name: &ActorName, now: UnixTime) -> Result<(), DatabaseError> {
+        let mut writing = self.write_aside().await?;
+        let work = writing.rows.touch_token(name.clone(), now);
+        let decided = within(writing.deadline, work).await.map(Decision::Commit);
+        writing.finish::<_, DatabaseError>(decided).await
     }
 
     async fn close(&self) {

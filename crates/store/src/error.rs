@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use callhop_calls::id::{DeviceId, ExtensionId, Number, UnixTime};
 
+use crate::Revision;
+
 /// The database failed: nothing is wrong with what was asked of it.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -180,6 +182,36 @@ pub enum AddExtensionError {
     Database(#[from] DatabaseError),
 }
 
+/// It is not as the writer believed: somebody else was faster. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the extension has been changed by somebody else")]
+pub struct Changed {
+    /// Its last change; `None` if there is no such extension.
+    pub version: Option<Revision>,
+}
+
+/// Why an extension was not put in place.
+#[derive(Debug, thiserror::Error)]
+pub enum PutExtensionError {
+    /// The devices cannot be those of this extension.
+    #[error(transparent)]
+    Devices(#[from] AddExtensionError),
+    /// The extension's own calls would have nowhere to go.
+    #[error("the calls of {id} go to its device {device}: reset or change its route first")]
+    RoutedTo {
+        /// The extension.
+        id: ExtensionId,
+        /// The device that it would lose.
+        device: DeviceId,
+    },
+    /// Somebody else was faster.
+    #[error(transparent)]
+    Changed(#[from] Changed),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
 /// Why an extension was not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveExtensionError {
@@ -197,6 +229,9 @@ pub enum RemoveExtensionError {
         /// Who has a route to it, by number.
         by: Vec<ExtensionId>,
     },
+    /// Somebody else was faster.
+    #[error(transparent)]
+    Changed(#[from] Changed),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -245,6 +280,9 @@ pub enum SetRouteError {
         /// The time of the request.
         now: UnixTime,
     },
+    /// Somebody else was faster.
+    #[error(transparent)]
+    Changed(#[from] Changed),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -256,6 +294,9 @@ pub enum ResetRouteError {
     /// The extension is not there.
     #[error("there is no extension {0}")]
     UnknownExtension(ExtensionId),
+    /// Somebody else was faster.
+    #[error(transparent)]
+    Changed(#[from] Changed),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),

@@ -15,7 +15,7 @@
 //! - **Invariant**: a transaction that writes begins with the revision. So there is one writer at a time on a database, in all
 //!   programs together, and the order of the revisions is the order of the commits: a reader that has seen a revision has
 //!   seen everything before it. A sequence or a clock would not promise that.
-//! - **Invariant**: the journal of moves leaves the revision alone. It is no change of the directory, and no controller is made
+//! - **Invariant**: the journal of moves and the tokens leave the revision alone. They are no change of the directory, and no controller is made
 //!   to look for one by it.
 //! - **Invariant**: what an asker gets was read by one statement, and so at one moment, together with its revision.
 //! - **Invariant**: a revision that a caller was given is committed, and on SQLite and a PostgreSQL with its default settings it
@@ -54,6 +54,7 @@
 //! | `rules.rs` | what may be written and what follows from it |
 //! | `rows.rs` | SQL |
 //! | `journal.rs` | the journal of moves, with its SQL |
+//! | `tokens.rs` | the tokens of the HTTP interface, with their SQL |
 //! | `values.rs`, `error.rs` | what goes in and comes out |
 //! | `testing.rs` | a private PostgreSQL for tests (feature `testing`) |
 
@@ -66,6 +67,7 @@ mod rows;
 mod rules;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tokens;
 mod values;
 
 use std::{fmt, time::Duration};
@@ -78,11 +80,15 @@ use callhop_calls::{
 };
 
 pub use error::{
-    AddExtensionError, DatabaseError, OpenError, RemoveExtensionError, ResetRouteError,
-    SetRouteError,
+    AddExtensionError, Changed, DatabaseError, OpenError, PutExtensionError, RemoveExtensionError,
+    ResetRouteError, SetRouteError,
 };
 pub use open::open;
-pub use values::{Actor, ActorName, Changes, NotAnActor, Revision, RouteChange, Snapshot};
+pub use tokens::{NotAScope, Scope, Scopes, Token, TokenHash};
+pub use values::{
+    Actor, ActorName, Changes, Expected, NotAnActor, Put, Revision, RouteChange, Snapshot,
+    Versioned,
+};
 
 /// The limits of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +142,25 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The database failed.
-    async fn extension(&self, id: &ExtensionId) -> Result<Option<Extension>, DatabaseError>;
+    async fn extension(&self, id: &ExtensionId) -> Result<Option<Extension>, DatabaseError> {
+        Ok(self.versioned(id).await?.map(|found| found.extension))
+    }
+
+    /// Reads one extension and which change of it this is; `None` if it is not there.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn versioned(&self, id: &ExtensionId) -> Result<Option<Versioned>, DatabaseError>;
+
+    /// The next extensions behind `after`, by domain and number.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn page(
+        &self,
+        after: Option<&ExtensionId>,
+        limit: u32,
+    ) -> Result<Vec<Versioned>, DatabaseError>;
 
     /// The audit trail of an extension's route, newest first. It outlives the extension.
     ///
@@ -160,6 +184,20 @@ pub trait Store: Send + Sync + fmt::Debug {
         now: UnixTime,
     ) -> Result<Revision, AddExtensionError>;
 
+    /// Adds an extension, or gives the one that is there these devices in this order. The same devices again change nothing.
+    ///
+    /// # Errors
+    /// It is not as the writer believes, its route in force leads to a device that it would lose, a device belongs to another
+    /// one or is named twice, there is no device, or the database failed.
+    async fn put_extension(
+        &self,
+        id: &ExtensionId,
+        devices: &[Number],
+        expected: Expected,
+        actor: &Actor,
+        now: UnixTime,
+    ) -> Result<Put, PutExtensionError>;
+
     /// Removes an extension with its devices and its route.
     ///
     /// # Errors
@@ -167,6 +205,21 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn remove_extension(
         &self,
         id: &ExtensionId,
+        actor: &Actor,
+        now: UnixTime,
+    ) -> Result<Revision, RemoveExtensionError> {
+        self.remove_extension_if(id, Expected::Whatever, actor, now)
+            .await
+    }
+
+    /// The same, if the extension is as the writer believes.
+    ///
+    /// # Errors
+    /// It is not, or as above.
+    async fn remove_extension_if(
+        &self,
+        id: &ExtensionId,
+        expected: Expected,
         actor: &Actor,
         now: UnixTime,
     ) -> Result<Revision, RemoveExtensionError>;
@@ -183,6 +236,22 @@ pub trait Store: Send + Sync + fmt::Debug {
         route: &Route,
         actor: &Actor,
         now: UnixTime,
+    ) -> Result<Revision, SetRouteError> {
+        self.set_route_if(id, route, Expected::Whatever, actor, now)
+            .await
+    }
+
+    /// The same, if the extension is as the writer believes.
+    ///
+    /// # Errors
+    /// It is not, or as above.
+    async fn set_route_if(
+        &self,
+        id: &ExtensionId,
+        route: &Route,
+        expected: Expected,
+        actor: &Actor,
+        now: UnixTime,
     ) -> Result<Revision, SetRouteError>;
 
     /// Goes back to ringing all devices; `None` if there was no route to reset.
@@ -192,6 +261,21 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn reset_route(
         &self,
         id: &ExtensionId,
+        actor: &Actor,
+        now: UnixTime,
+    ) -> Result<Option<Revision>, ResetRouteError> {
+        self.reset_route_if(id, Expected::Whatever, actor, now)
+            .await
+    }
+
+    /// The same, if the extension is as the writer believes.
+    ///
+    /// # Errors
+    /// It is not, or as above.
+    async fn reset_route_if(
+        &self,
+        id: &ExtensionId,
+        expected: Expected,
         actor: &Actor,
         now: UnixTime,
     ) -> Result<Option<Revision>, ResetRouteError>;
@@ -236,6 +320,30 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// The database failed; some may have been forgotten.
     async fn forget_moves(&self, ended_before: UnixTime) -> Result<u64, DatabaseError>;
+
+    /// Keeps a token; its last use is not written. False if there is one of that name, which stays as it is.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn add_token(&self, token: &Token) -> Result<bool, DatabaseError>;
+
+    /// All tokens, by name.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn tokens(&self) -> Result<Vec<Token>, DatabaseError>;
+
+    /// Forgets a token; false if there is none of that name.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn remove_token(&self, name: &ActorName) -> Result<bool, DatabaseError>;
+
+    /// Writes down that a token was used. One that is gone is no error.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn token_used(&self, name: &ActorName, now: UnixTime) -> Result<(), DatabaseError>;
 
     /// Closes the idle connections. The store can be used on; it then opens new ones.
     async fn close(&self);

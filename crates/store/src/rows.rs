@@ -12,7 +12,7 @@ use callhop_calls::{
 use sqlx::Executor;
 
 use crate::{
-    Actor, DatabaseError, Revision, RouteChange,
+    Actor, DatabaseError, Revision, RouteChange, Versioned,
     values::{route_of_text, route_text},
 };
 
@@ -22,14 +22,22 @@ pub(crate) enum Which {
     All,
     ChangedSince(Revision),
     One(ExtensionId),
+    /// So many behind that one, by domain and number.
+    Page(Option<ExtensionId>, u32),
 }
 
 /// What was read, all at one moment.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) revision: Revision,
-    pub(crate) extensions: Vec<Extension>,
+    pub(crate) extensions: Vec<Versioned>,
     pub(crate) removed: Vec<ExtensionId>,
+}
+
+impl Found {
+    pub(crate) fn into_extensions(self) -> Vec<Extension> {
+        self.extensions.into_iter().map(|v| v.extension).collect()
+    }
 }
 
 /// The queries on one connection. Arguments are owned, so that a caller can hold the future for as long as the connection.
@@ -64,6 +72,8 @@ pub(crate) trait Rows: Send {
         of: Number,
         place: i64,
     ) -> Result<(), DatabaseError>;
+    async fn place_device(&mut self, device: DeviceId, place: i64) -> Result<(), DatabaseError>;
+    async fn delete_device(&mut self, device: DeviceId) -> Result<(), DatabaseError>;
     /// Marks the extension as changed.
     async fn touch_extension(&mut self, id: ExtensionId, at: Revision)
     -> Result<(), DatabaseError>;
@@ -94,6 +104,7 @@ type FoundRow = (
     Option<String>, // the route's colleague
     Option<String>, // the route's kind of end
     Option<i64>,    // the route's end
+    Option<i64>,    // the last change of the extension
 );
 
 /// A query for extensions: one statement, and thus one moment, on both databases.
@@ -106,7 +117,7 @@ macro_rules! find {
             "SELECT v.revision, e.domain, e.number, \
              (SELECT string_agg(d.number, ' ' ORDER BY d.place) FROM device d \
               WHERE d.domain = e.domain AND d.extension = e.number), \
-             r.device, r.colleague, r.ends, r.ends_at \
+             r.device, r.colleague, r.ends, r.ends_at, e.revision \
              FROM revision v LEFT JOIN (",
             $extensions,
             ") e ON TRUE \
@@ -116,15 +127,19 @@ macro_rules! find {
     };
 }
 
-const FIND_ALL: &str = find!("SELECT domain, number FROM extension");
+const FIND_ALL: &str = find!("SELECT domain, number, revision FROM extension");
 const FIND_ONE: &str =
-    find!("SELECT domain, number FROM extension WHERE domain = $1 AND number = $2");
+    find!("SELECT domain, number, revision FROM extension WHERE domain = $1 AND number = $2");
+const FIND_PAGE: &str = find!(
+    "SELECT domain, number, revision FROM extension WHERE (domain, number) > ($1, $2) \
+     ORDER BY domain, number LIMIT $3"
+);
 /// The upper end says nothing new; it makes PostgreSQL expect a small range instead of a third of the table.
 const FIND_CHANGED: &str = find!(
-    "SELECT domain, number FROM extension \
+    "SELECT domain, number, revision FROM extension \
      WHERE revision > $1 AND revision <= (SELECT revision FROM revision) \
      UNION ALL \
-     SELECT domain, number FROM removed_extension \
+     SELECT domain, number, revision FROM removed_extension \
      WHERE revision > $1 AND revision <= (SELECT revision FROM revision)"
 );
 
@@ -150,7 +165,8 @@ fn found(rows: Vec<FoundRow>) -> Result<Found, DatabaseError> {
         extensions: Vec::with_capacity(rows.len()),
         removed: Vec::new(),
     };
-    for (revision, domain, number, devices, to_device, to_colleague, ends, ends_at) in rows {
+    for (revision, domain, number, devices, to_device, to_colleague, ends, ends_at, version) in rows
+    {
         found.revision = Revision(revision);
         let (Some(domain), Some(number)) = (domain, number) else {
             continue;
@@ -166,7 +182,10 @@ fn found(rows: Vec<FoundRow>) -> Result<Found, DatabaseError> {
             Some(ends) => Some(route(&id, to_device, to_colleague, &ends, ends_at)?),
             None => None,
         };
-        found.extensions.push(Extension { id, devices, route });
+        found.extensions.push(Versioned {
+            extension: Extension { id, devices, route },
+            version: Revision(version.unwrap_or(revision)),
+        });
     }
     Ok(found)
 }
@@ -255,6 +274,14 @@ macro_rules! rows {
                     Which::One(id) => sqlx::query_as(FIND_ONE)
                         .bind(id.domain.to_string())
                         .bind(id.number.to_string()),
+                    Which::Page(after, limit) => {
+                        // No domain and no number is empty, so every one is behind this.
+                        let (domain, number) = after.map_or_else(Default::default, |id| {
+                            (id.domain.to_string(), id.number.to_string())
+                        });
+                        let query = sqlx::query_as(FIND_PAGE).bind(domain).bind(number);
+                        query.bind(i64::from(limit))
+                    }
                 };
                 found(query.fetch_all(self).await?)
             }
@@ -358,6 +385,29 @@ macro_rules! rows {
                 .bind(place)
                 .execute(self)
                 .await?;
+                Ok(())
+            }
+
+            async fn place_device(
+                &mut self,
+                device: DeviceId,
+                place: i64,
+            ) -> Result<(), DatabaseError> {
+                sqlx::query("UPDATE device SET place = $1 WHERE domain = $2 AND number = $3")
+                    .bind(place)
+                    .bind(device.domain.as_str())
+                    .bind(device.number.as_str())
+                    .execute(self)
+                    .await?;
+                Ok(())
+            }
+
+            async fn delete_device(&mut self, device: DeviceId) -> Result<(), DatabaseError> {
+                sqlx::query("DELETE FROM device WHERE domain = $1 AND number = $2")
+                    .bind(device.domain.as_str())
+                    .bind(device.number.as_str())
+                    .execute(self)
+                    .await?;
                 Ok(())
             }
 

@@ -12,8 +12,8 @@ use callhop_calls::{
 };
 
 use crate::{
-    Actor, AddExtensionError, DatabaseError, RemoveExtensionError, ResetRouteError, Revision,
-    RouteChange, SetRouteError,
+    Actor, AddExtensionError, Changed, DatabaseError, Expected, Put, PutExtensionError,
+    RemoveExtensionError, ResetRouteError, Revision, RouteChange, SetRouteError, Versioned,
     rows::{Rows, Which},
 };
 
@@ -34,12 +34,35 @@ pub(crate) struct Change {
     pub(crate) actor: Actor,
 }
 
-pub(crate) async fn extension<C: Rows + ?Sized>(
+async fn versioned<C: Rows + ?Sized>(
+    rows: &mut C,
+    id: &ExtensionId,
+) -> Result<Option<Versioned>, DatabaseError> {
+    let found = rows.find(Which::One(id.clone())).await?;
+    Ok(found.extensions.into_iter().next())
+}
+
+async fn extension<C: Rows + ?Sized>(
     rows: &mut C,
     id: &ExtensionId,
 ) -> Result<Option<Extension>, DatabaseError> {
-    let found = rows.find(Which::One(id.clone())).await?;
-    Ok(found.extensions.into_iter().next())
+    Ok(versioned(rows, id).await?.map(|found| found.extension))
+}
+
+/// Refuses when somebody else was faster.
+fn check_version(found: Option<&Versioned>, expected: Expected) -> Result<(), Changed> {
+    let version = found.map(|found| found.version);
+    let fits = match expected {
+        Expected::Whatever => true,
+        Expected::Nothing => version.is_none(),
+        Expected::Something => version.is_some(),
+        Expected::Version(expected) => version == Some(expected),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Changed { version })
+    }
 }
 
 pub(crate) async fn add_extension<C: Rows + ?Sized>(
@@ -48,14 +71,7 @@ pub(crate) async fn add_extension<C: Rows + ?Sized>(
     devices: &[Number],
     change: Change,
 ) -> Result<Decision<Revision>, AddExtensionError> {
-    if devices.is_empty() {
-        return Err(AddExtensionError::NoDevices);
-    }
-    for (place, device) in devices.iter().enumerate() {
-        if devices[..place].contains(device) {
-            return Err(AddExtensionError::DuplicateDevice(device.clone()));
-        }
-    }
+    check_devices(devices)?;
     if extension(rows, id).await?.is_some() {
         return Err(AddExtensionError::Exists(id.clone()));
     }
@@ -77,12 +93,92 @@ pub(crate) async fn add_extension<C: Rows + ?Sized>(
     Ok(Decision::Commit(change.revision))
 }
 
+/// Adds the extension, or gives the one that is there these devices in this order.
+pub(crate) async fn put_extension<C: Rows + ?Sized>(
+    rows: &mut C,
+    id: &ExtensionId,
+    devices: &[Number],
+    expected: Expected,
+    change: Change,
+) -> Result<Decision<Put>, PutExtensionError> {
+    let found = versioned(rows, id).await?;
+    check_version(found.as_ref(), expected)?;
+    let put = |version, created| Put { version, created };
+    let Some(Versioned { extension, version }) = found else {
+        return match add_extension(rows, id, devices, change).await? {
+            Decision::Commit(version) => Ok(Decision::Commit(put(version, true))),
+            Decision::Leave(version) => Ok(Decision::Leave(put(version, true))),
+        };
+    };
+    check_devices(devices)?;
+    if extension.devices == devices {
+        return Ok(Decision::Leave(put(version, false)));
+    }
+    let full = |number: &Number| DeviceId::new(number.clone(), id.domain.clone());
+    for device in devices {
+        match rows.owner(full(device)).await? {
+            Some(by) if by != *id => {
+                let device = full(device);
+                return Err(AddExtensionError::DeviceTaken { device, by }.into());
+            }
+            Some(_) | None => {}
+        }
+    }
+    let gone: Vec<_> = extension.device_ids().collect();
+    let gone = gone.into_iter().filter(|d| !devices.contains(&d.number));
+    let gone: Vec<_> = gone.collect();
+    let revision = change.revision;
+    if let Some(route) = &extension.route
+        && let RouteTarget::Device(device) = &route.target
+        && gone.contains(device)
+    {
+        if route.is_in_force(change.now) {
+            let (id, device) = (id.clone(), device.clone());
+            return Err(PutExtensionError::RoutedTo { id, device });
+        }
+        let actor = Actor::Controller;
+        let change = Change { actor, ..change };
+        replace_route(rows, id, extension.route.clone(), None, change).await?;
+    }
+    for device in gone {
+        rows.delete_device(device).await?;
+    }
+    for (place, number) in (0..).zip(devices) {
+        if extension.devices.contains(number) {
+            rows.place_device(full(number), place).await?;
+        } else {
+            rows.insert_device(full(number), id.number.clone(), place)
+                .await?;
+        }
+    }
+    rows.touch_extension(id.clone(), revision).await?;
+    Ok(Decision::Commit(put(revision, false)))
+}
+
+fn check_devices(devices: &[Number]) -> Result<(), AddExtensionError> {
+    if devices.is_empty() {
+        return Err(AddExtensionError::NoDevices);
+    }
+    for (place, device) in devices.iter().enumerate() {
+        if devices[..place].contains(device) {
+            return Err(AddExtensionError::DuplicateDevice(device.clone()));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) async fn remove_extension<C: Rows + ?Sized>(
     rows: &mut C,
     id: &ExtensionId,
+    expected: Expected,
     change: Change,
 ) -> Result<Decision<Revision>, RemoveExtensionError> {
-    let Some(removed) = extension(rows, id).await? else {
+    let found = versioned(rows, id).await?;
+    check_version(found.as_ref(), expected)?;
+    let Some(Versioned {
+        extension: removed, ..
+    }) = found
+    else {
         return Err(RemoveExtensionError::Unknown(id.clone()));
     };
     let mut over = Vec::new();
@@ -120,9 +216,15 @@ pub(crate) async fn set_route<C: Rows + ?Sized>(
     rows: &mut C,
     id: &ExtensionId,
     route: &Route,
+    expected: Expected,
     change: Change,
 ) -> Result<Decision<Revision>, SetRouteError> {
-    let Some(owner) = extension(rows, id).await? else {
+    let found = versioned(rows, id).await?;
+    check_version(found.as_ref(), expected)?;
+    let Some(Versioned {
+        extension: owner, ..
+    }) = found
+    else {
         return Err(SetRouteError::UnknownExtension(id.clone()));
     };
     match &route.target {
@@ -171,9 +273,15 @@ fn other_domain(id: &ExtensionId, target: &impl ToString) -> SetRouteError {
 pub(crate) async fn reset_route<C: Rows + ?Sized>(
     rows: &mut C,
     id: &ExtensionId,
+    expected: Expected,
     change: Change,
 ) -> Result<Decision<Option<Revision>>, ResetRouteError> {
-    let Some(owner) = extension(rows, id).await? else {
+    let found = versioned(rows, id).await?;
+    check_version(found.as_ref(), expected)?;
+    let Some(Versioned {
+        extension: owner, ..
+    }) = found
+    else {
         return Err(ResetRouteError::UnknownExtension(id.clone()));
     };
     if owner.route.is_none() {

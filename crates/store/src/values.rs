@@ -28,6 +28,12 @@ impl Revision {
         self.0
     }
 
+    /// A number that somebody was given by [`Revision::get`].
+    #[must_use]
+    pub fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
     /// What the revision was when the transaction began that would have written this one.
     pub(crate) fn before(self) -> Self {
         Self(self.0 - 1)
@@ -47,6 +53,37 @@ pub struct Snapshot {
     pub revision: Revision,
     /// All extensions, by domain and number.
     pub extensions: Vec<Extension>,
+}
+
+/// An extension, and which change of it this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// The extension.
+    pub extension: Extension,
+    /// The last change of the extension, its devices or its route.
+    pub version: Revision,
+}
+
+/// What a writer believes to be there. The belief is checked in the transaction that writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing in particular.
+    Whatever,
+    /// There is no such extension.
+    Nothing,
+    /// There is such an extension.
+    Something,
+    /// There is one, as it was after this change.
+    Version(Revision),
+}
+
+/// What became of an extension that was put in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Put {
+    /// Its last change.
+    pub version: Revision,
+    /// Whether it was not there before.
+    pub created: bool,
 }
 
 /// What is different from what the asker knew, read at one moment.

@@ -16,8 +16,12 @@ use callhop_store::{
 };
 
 mod common;
+#[path = "contract/versions.rs"]
+mod versions;
 #[path = "contract/writers.rs"]
 mod writers;
+
+use versions::*;
 
 const NOW: UnixTime = UnixTime(1_700_000_000);
 const LATER: UnixTime = UnixTime(1_700_003_600);
@@ -72,6 +76,9 @@ cases! {
         a_route_that_is_over_keeps_nobody_from_being_removed,
         an_asker_that_knows_more_than_the_database_gets_everything,
         text_that_means_something_to_a_database_is_only_text,
+        a_writer_who_was_too_late_is_told_and_changes_nothing,
+        an_extension_gets_other_devices,
+        a_list_comes_in_pages_by_domain_and_number,
         a_store_can_be_used_after_close,
     ],
     two: [

@@ -3,8 +3,9 @@
 use callhop_calls::{id::ExtensionId, journal::PastMove};
 use clap::Args;
 
-use super::{Done, Json, open_store, output, when};
+use super::{Done, Json, open_store, output};
 use crate::config::Config;
+use crate::when;
 
 #[derive(Debug, Args)]
 pub(super) struct Moves {

@@ -9,10 +9,9 @@ use callhop_store::{ResetRouteError, SetRouteError};
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{
-    Done, Exit, Failure, Json, NumberHere, actor, extension, now, open_store, output, when,
-};
+use super::{Done, Exit, Failure, Json, NumberHere, actor, extension, now, open_store, output};
 use crate::config::Config;
+use crate::when;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

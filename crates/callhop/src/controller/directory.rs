@@ -49,7 +49,8 @@ pub(super) fn not_set(error: SetRouteError) -> StoreFailure {
         | SetRouteError::UnknownTarget(_)
         | SetRouteError::OtherDomain { .. }
         | SetRouteError::ToItself(_)
-        | SetRouteError::EndInThePast { .. } => StoreFailure::Refused(text),
+        | SetRouteError::EndInThePast { .. }
+        | SetRouteError::Changed(_) => StoreFailure::Refused(text),
     }
 }
 
@@ -57,7 +58,9 @@ pub(super) fn not_set(error: SetRouteError) -> StoreFailure {
 pub(super) fn not_reset(error: ResetRouteError) -> StoreFailure {
     match error {
         ResetRouteError::Database(error) => failed(error),
-        ResetRouteError::UnknownExtension(_) => StoreFailure::Refused(error.to_string()),
+        ResetRouteError::UnknownExtension(_) | ResetRouteError::Changed(_) => {
+            StoreFailure::Refused(error.to_string())
+        }
     }
 }
 

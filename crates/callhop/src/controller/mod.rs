@@ -24,6 +24,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use callhop_calls::core::{Input, PushWord};
 use callhop_calls::id::{ChannelId, Domain, ExtensionId, SwitchName};
+use callhop_store::Store;
 use tokio::sync::oneshot;
 use tracing::info;
 
@@ -38,7 +39,7 @@ pub use directory::DirectorySync;
 pub use journal::Journal;
 pub use metrics::Metrics;
 pub(crate) use task::unix_now;
-pub use task::{Core, StarReply};
+pub use task::{Core, News, StarReply};
 
 /// How long a question waits for the database before the directory is used as it is.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(150);
@@ -62,6 +63,8 @@ pub struct Controller {
     core: Core,
     switches: Switches,
     directory: Arc<DirectorySync>,
+    store: Arc<dyn Store>,
+    journal: Journal,
     metrics: Arc<Metrics>,
 }
 
@@ -99,6 +102,18 @@ impl Controller {
     #[must_use]
     pub fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// The journal of moves.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Whether the directory has been read, and the database answered the last time.
@@ -278,11 +293,12 @@ pub async fn run(
         core.clone(),
         switches.clone(),
         orders,
-        journal,
-        store,
+        journal.clone(),
+        store.clone(),
         directory.clone(),
         metrics.clone(),
     );
+    let news = task.news();
     let core_task = tokio::spawn(task.run(messages));
     let directory_task = tokio::spawn(directory.clone().follow());
 
@@ -291,12 +307,14 @@ pub async fn run(
         core,
         switches,
         directory,
+        store,
+        journal,
         metrics,
     };
     info!(listen = %config.http.listen, "ready for questions");
     // A switch that is not there yet keeps nobody from starting: its calls ring without Callhop.
     service::ready();
-    let served = http::serve(listener, controller, async move {
+    let served = http::serve(listener, controller, news, async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     })
     .await;

@@ -12,7 +12,7 @@ use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, SwitchName, UnixTime};
 use callhop_calls::journal::Kind;
 use callhop_calls::routing::Policy;
 use callhop_store::{Actor, Store};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -120,6 +120,15 @@ impl Core {
     }
 }
 
+/// What has happened, as numbers that go up: whoever shows the core looks again when they have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct News {
+    /// Inputs that the core has handled.
+    pub inputs: u64,
+    /// Moves that have ended.
+    pub moves: u64,
+}
+
 /// The program's clock, read only here.
 #[derive(Debug, Clone, Copy)]
 struct Clock(Instant);
@@ -183,6 +192,7 @@ pub(super) struct CoreTask {
     /// Legs that have asked, of which no event has come yet.
     unreported: HashMap<(SwitchName, ChannelId), oneshot::Sender<()>>,
     last_ask: u64,
+    news: watch::Sender<News>,
 }
 
 impl CoreTask {
@@ -226,7 +236,13 @@ impl CoreTask {
             waiting_hunts: HashMap::new(),
             unreported: HashMap::new(),
             last_ask: 0,
+            news: watch::Sender::default(),
         }
+    }
+
+    /// Tells when something has happened.
+    pub(super) fn news(&self) -> watch::Receiver<News> {
+        self.news.subscribe()
     }
 
     /// Takes what comes through the queue, until the program ends.
@@ -307,6 +323,7 @@ impl CoreTask {
         while let Some(output) = self.core.poll_output() {
             self.carry_out(output);
         }
+        self.news.send_modify(|news| news.inputs += 1);
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -401,6 +418,7 @@ impl CoreTask {
 
     fn moved(&self, report: MoveReport) {
         self.metrics.moved(&report);
+        self.news.send_modify(|news| news.moves += 1);
         let took_ms = report.took.map(|took| took.as_secs_f64() * 1000.0);
         let (kind, class) = (report.kind.word(), report.class.map(tracing::field::debug));
         let (outcome, cause) = (report.end.outcome().word(), report.end.cause());

@@ -6,13 +6,17 @@ use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, SwitchName};
 use callhop_calls::journal::OpenMove;
 use callhop_calls::pull::{self, Candidate};
 use callhop_calls::routing::Step;
-use callhop_calls::tracker::{Bond, Direction, Leg, Party, Progress};
+use callhop_calls::tracker::{Bond, Direction, Leg, Party, Progress, Tracker};
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::schema;
 
 /// A switch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SwitchView {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: SwitchName,
     /// Whether its state has been read since the link came up.
     pub fresh: bool,
@@ -25,54 +29,65 @@ pub struct SwitchView {
 }
 
 /// A leg of a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LegView {
     /// Its channel.
+    #[schema(value_type = String)]
     pub channel: ChannelId,
     /// The device, if it is one of ours.
+    #[schema(value_type = Option<String>)]
     pub device: Option<DeviceId>,
     /// Who is shown at it.
+    #[schema(value_type = schema::Party)]
     pub party: Party,
     /// `ringing`, `early`, `talking`, `holding`, `alone`.
     pub state: &'static str,
 }
 
 /// A call: legs that talk to, or ring for, each other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CallView {
     /// Where it is.
+    #[schema(value_type = String)]
     pub switch: SwitchName,
     /// Its legs, who called first.
     pub legs: Vec<LegView>,
     /// The move in which one of them takes part.
+    #[schema(value_type = Option<schema::OpenMove>)]
     pub moving: Option<OpenMove>,
 }
 
 /// Why an extension rings where it does, on one switch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WhyView {
     /// The switch.
+    #[schema(value_type = String)]
     pub switch: SwitchName,
     /// Whether its state is fresh.
     pub fresh: bool,
     /// The extension's route.
+    #[schema(value_type = Option<schema::Route>)]
     pub route: Option<Route>,
     /// Each of its devices.
     pub devices: Vec<WhyDevice>,
     /// What an inbound call rings now.
+    #[schema(value_type = Vec<String>)]
     pub rings: Vec<DeviceId>,
     /// How that was found.
+    #[schema(value_type = Vec<schema::Step>)]
     pub steps: Vec<Step>,
     /// What could be pulled, the best first.
+    #[schema(value_type = Vec<schema::Candidate>)]
     pub pullable: Vec<Candidate>,
     /// Why nothing could be pulled.
     pub not_pullable: Option<String>,
 }
 
 /// A device in [`WhyView`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WhyDevice {
     /// The device.
+    #[schema(value_type = String)]
     pub device: DeviceId,
     /// Whether an inbound call rings it now.
     pub rings: bool,
@@ -80,6 +95,84 @@ pub struct WhyDevice {
     pub contacts: Vec<String>,
     /// How many calls it has.
     pub calls: usize,
+}
+
+/// What a device does on one switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceState {
+    /// It has no call.
+    Idle,
+    /// It has a call without a far end: an announcement, voicemail, a conference.
+    Alone,
+    /// It has called, and the far end has not answered yet.
+    Calling,
+    /// It is being called.
+    Ringing,
+    /// It holds its far end, or is held by it.
+    Held,
+    /// It talks to a far end.
+    Talking,
+}
+
+/// A device on one switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DeviceOnSwitch {
+    /// The switch.
+    #[schema(value_type = String)]
+    pub switch: SwitchName,
+    /// Whether its state has been read since the link came up.
+    pub fresh: bool,
+    /// How often the device is registered there.
+    pub registered: usize,
+    /// What it does. Of several calls the one that counts most: talking, held, ringing, calling, alone.
+    pub state: DeviceState,
+    /// How many calls it has.
+    pub calls: usize,
+}
+
+/// A device on each switch, by their names.
+#[must_use]
+pub fn device(core: &Core, device: &DeviceId) -> Vec<DeviceOnSwitch> {
+    let mut views: Vec<_> = core
+        .switches()
+        .map(|(name, switch)| {
+            let tracker = switch.tracker();
+            let legs: Vec<_> = tracker
+                .legs_of(device)
+                .filter_map(|id| tracker.leg(id))
+                .collect();
+            DeviceOnSwitch {
+                switch: name.clone(),
+                fresh: switch.is_fresh(),
+                registered: switch.contacts(device).len(),
+                state: legs
+                    .iter()
+                    .map(|leg| state(tracker, leg))
+                    .max()
+                    .unwrap_or(DeviceState::Idle),
+                calls: legs.len(),
+            }
+        })
+        .collect();
+    views.sort_by(|a, b| a.switch.cmp(&b.switch));
+    views
+}
+
+fn state(tracker: &Tracker, leg: &Leg) -> DeviceState {
+    match (&leg.bond, leg.progress, leg.direction) {
+        (Bond::TalksTo(peer), Progress::Answered, _) => {
+            let held = tracker.leg(peer).is_some_and(|peer| peer.holds);
+            if leg.holds || held {
+                DeviceState::Held
+            } else {
+                DeviceState::Talking
+            }
+        }
+        (Bond::Alone | Bond::RingsFor(_), Progress::Answered, _) => DeviceState::Alone,
+        (_, Progress::Setup | Progress::EarlyMedia, Direction::Inbound) => DeviceState::Calling,
+        (_, Progress::Setup | Progress::EarlyMedia, Direction::Outbound) => DeviceState::Ringing,
+    }
 }
 
 /// The switches.

@@ -4,7 +4,7 @@ use callhop_calls::id::UnixTime;
 use jiff::{SignedDuration, Timestamp};
 
 /// The time that a text means: a time with its offset (RFC 3339), or how long from `now`.
-pub(super) fn until(text: &str, now: UnixTime) -> Result<UnixTime, String> {
+pub(crate) fn until(text: &str, now: UnixTime) -> Result<UnixTime, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(UnixTime(time.as_second()));
     }
@@ -22,7 +22,7 @@ pub(super) fn until(text: &str, now: UnixTime) -> Result<UnixTime, String> {
 }
 
 /// A time for people, in UTC (RFC 3339).
-pub(super) fn text(time: UnixTime) -> String {
+pub(crate) fn text(time: UnixTime) -> String {
     Timestamp::from_second(time.0).map_or_else(|_| time.0.to_string(), |time| time.to_string())
 }
 

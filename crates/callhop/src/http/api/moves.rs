@@ -1,0 +1,111 @@
+//! `/v1/moves`: what was moved, by whom, and what became of it.
+
+use axum::Json;
+use axum::extract::State;
+use callhop_calls::id::{DeviceId, ExtensionId, MoveId, SwitchName};
+use callhop_calls::journal::{Kind, Outcome, PastMove, Stage};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::Query;
+use super::{Failures, Problem};
+use crate::controller::Controller;
+use crate::http::schema;
+use crate::when;
+
+/// How many moves are told at most.
+const MAX_MOVES: u32 = 500;
+
+/// A move, over or not.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct MoveDoc {
+    #[schema(value_type = String)]
+    id: MoveId,
+    #[schema(value_type = schema::MoveKind)]
+    kind: Kind,
+    #[schema(value_type = String)]
+    switch: SwitchName,
+    /// Who moves: number@domain.
+    #[schema(value_type = String)]
+    extension: ExtensionId,
+    /// The device that had the call.
+    #[schema(value_type = String)]
+    from: DeviceId,
+    /// Where it should go: a device for a pull; for a push what was dialled, once it was.
+    to: Option<String>,
+    /// How far it has come, or had when it ended.
+    #[schema(value_type = schema::MoveStage)]
+    stage: Stage,
+    /// When it began (RFC 3339).
+    started: String,
+    /// When it ended; none while it is under way.
+    ended: Option<String>,
+    /// How it ended.
+    #[schema(value_type = Option<schema::MoveOutcome>)]
+    outcome: Option<Outcome>,
+    /// Why it was not moved, in one word.
+    cause: Option<String>,
+    /// Milliseconds from the star code to the end; none if the controller was restarted meanwhile.
+    took_ms: Option<u64>,
+}
+
+impl MoveDoc {
+    pub(crate) fn of(past: PastMove) -> Self {
+        let PastMove { begun, end } = past;
+        let (ended, outcome) = match &end {
+            Some(end) => (Some(when::text(end.at)), Some(end.outcome)),
+            None => (None, None),
+        };
+        Self {
+            id: begun.id,
+            kind: begun.kind,
+            switch: begun.switch,
+            extension: begun.extension,
+            from: begun.from,
+            to: begun.to,
+            stage: begun.stage,
+            started: when::text(begun.started),
+            ended,
+            outcome,
+            took_ms: end.as_ref().and_then(|end| end.took_ms),
+            cause: end.and_then(|end| end.cause),
+        }
+    }
+}
+
+/// The latest moves, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MoveList {
+    moves: Vec<MoveDoc>,
+}
+
+/// Which moves.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    /// Only those of this extension.
+    #[param(required = false, nullable = false, value_type = schema::ExtensionName)]
+    extension: Option<ExtensionId>,
+    /// At most that many.
+    #[param(nullable = false, minimum = 1, maximum = 500, default = 20)]
+    limit: Option<u32>,
+}
+
+/// The latest moves, the newest first, those under way included.
+#[utoipa::path(get, path = "/v1/moves", tag = "live", params(Which), responses(
+    (status = 200, body = MoveList), Failures))]
+pub(crate) async fn list(
+    State(controller): State<Controller>,
+    Query(which): Query<Which>,
+) -> Result<Json<MoveList>, Problem> {
+    let limit = which.limit.unwrap_or(20);
+    if !(1..=MAX_MOVES).contains(&limit) {
+        return Err(Problem::bad(format!("limit is 1 to {MAX_MOVES}")));
+    }
+    controller.journal().written().await;
+    let store = controller.store();
+    let moves = store.moves(which.extension.as_ref(), limit).await?;
+    let moves = moves.into_iter().map(MoveDoc::of).collect();
+    Ok(Json(MoveList { moves }))
+}
