@@ -77,7 +77,7 @@ pub struct Store {
 /// `[http]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
-    /// Always a loopback address: nothing that is asked here needs a password.
+    /// Always a loopback address: dialplans ask here without a password, and reading needs no token.
     pub listen: SocketAddr,
 }
 

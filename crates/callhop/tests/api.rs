@@ -132,6 +132,7 @@ async fn every_documented_address_is_there_and_every_change_needs_its_token() {
     let reader = site.token("reader", "read");
     let unknown = format!("Authorization: Bearer callhop_{}", "0".repeat(64));
     let paths = site.document["paths"].as_object().unwrap();
+    site::schema::check_references(&site.document, &site.document);
     let mut changes = 0;
     for (template, item) in paths {
         let path = template.replace("{extension}", "1000@lab.test");
@@ -347,4 +348,22 @@ async fn a_stream_tells_what_is_there_and_then_what_changes() {
     let (_, later) = site.events().next();
     assert_eq!(later["extensions"].as_array().unwrap().len(), 1);
     assert_eq!(later["calls"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_without_end_are_refused_and_leave_room_for_questions() {
+    let site = Site::start().await;
+    let streams: Vec<_> = (0..256).map(|_| site.events()).collect();
+    assert!(streams.iter().all(|s| s.head.starts_with("HTTP/1.1 200")));
+    let refused = site.get("/v1/events").says(429, "too many pages");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    site.get("/v1/status").is(200);
+    assert_eq!(site.raw("GET", "/healthz", &[], None).status, 200);
+    drop(streams);
+    // Who goes makes room, as soon as that is seen.
+    let end = std::time::Instant::now() + SOON;
+    while !site.events().head.starts_with("HTTP/1.1 200") {
+        assert!(std::time::Instant::now() < end);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }

@@ -69,12 +69,14 @@ pub(crate) async fn serve(
 
 fn router(app: App) -> Router {
     let (api, document) = api::router();
-    let people = limits::requests(api.merge(page::router()).merge(api::document(document)))
-        .layer(from_fn_with_state(app.controller.clone(), auth::guard));
+    let guard = from_fn_with_state(app.controller.clone(), auth::guard);
+    let people = api.merge(page::router()).merge(api::document(document));
+    // The outer ones come first: a request has its turn before anything is looked up for it.
+    let people = limits::headers(limits::requests(people.layer(guard)));
     Router::new()
         .merge(questions::router())
         .merge(health::router())
-        .merge(limits::headers(people))
+        .merge(people)
         .fallback(api::nowhere)
         .with_state(app)
 }

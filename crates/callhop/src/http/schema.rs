@@ -4,7 +4,7 @@
 // They are only described, never made.
 #![allow(dead_code)]
 
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// An extension: number@domain.
 #[derive(ToSchema)]
@@ -25,6 +25,24 @@ pub(crate) struct Etag(String);
 #[derive(ToSchema)]
 #[schema(pattern = "^[*]$")]
 pub(crate) struct Star(String);
+
+/// What the writer has read.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct IfMatch {
+    /// The `ETag` that was read, or `*`: only if it is there. Else 412.
+    #[param(rename = "If-Match", required = false, nullable = false, value_type = Etag)]
+    if_match: String,
+}
+
+/// That there is nothing yet.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct IfNoneMatch {
+    /// `*`: only if it is not there. Else 412.
+    #[param(rename = "If-None-Match", required = false, nullable = false, value_type = Star)]
+    if_none_match: String,
+}
 
 /// Who is shown at a leg, as the switch says.
 #[derive(ToSchema)]

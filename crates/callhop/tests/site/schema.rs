@@ -48,6 +48,26 @@ pub(crate) fn check(document: &Value, method: &str, path: &str, answer: &Answer)
     }
 }
 
+/// Whether all that the document refers to is in it.
+#[track_caller]
+pub(crate) fn check_references(document: &Value, part: &Value) {
+    match part {
+        Value::Object(fields) => {
+            if let Some(to) = part["$ref"].as_str() {
+                let found = document.pointer(to.strip_prefix('#').unwrap());
+                assert!(found.is_some(), "the document has no {to}");
+            }
+            for field in fields.values() {
+                check_references(document, field);
+            }
+        }
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| check_references(document, item)),
+        _ => {}
+    }
+}
+
 /// Whether a value is what a schema says.
 pub(crate) fn fits(
     document: &Value,

@@ -119,10 +119,10 @@ pub(crate) struct ExtensionPage {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Paging {
     /// Only those behind this one: `next` of the page before.
-    #[param(value_type = Option<schema::ExtensionName>)]
+    #[param(required = false, nullable = false, value_type = schema::ExtensionName)]
     after: Option<ExtensionId>,
     /// At most that many.
-    #[param(minimum = 1, maximum = 500, default = 100)]
+    #[param(nullable = false, minimum = 1, maximum = 500, default = 100)]
     limit: Option<u32>,
 }
 
@@ -176,8 +176,8 @@ pub(crate) async fn get(
 /// A device keeps its place in routes. A route that leads to a device that would go is reset first.
 #[utoipa::path(put, path = "/v1/extensions/{extension}", tag = "extensions", request_body = PutExtension,
     params(("extension" = schema::ExtensionName, Path, description = "number@domain"),
-        ("If-Match" = Option<schema::Etag>, Header, description = "the ETag that was read, or *: only if it is there"),
-        ("If-None-Match" = Option<schema::Star>, Header, description = "*: only if it is not there")),
+        schema::IfMatch,
+        schema::IfNoneMatch),
     responses((status = 200, body = ExtensionDoc, description = "It is as it should be"),
         (status = 201, body = ExtensionDoc, description = "It was added"), Failures, Refusals),
     security(("token" = ["admin"])))]
@@ -211,7 +211,7 @@ pub(crate) async fn put(
 /// Removes an extension with its devices and its route.
 #[utoipa::path(delete, path = "/v1/extensions/{extension}", tag = "extensions",
     params(("extension" = schema::ExtensionName, Path, description = "number@domain"),
-        ("If-Match" = Option<schema::Etag>, Header, description = "the ETag that was read, or *")),
+        schema::IfMatch),
     responses((status = 204, description = "It is removed"), Failures, Refusals),
     security(("token" = ["admin"])))]
 pub(crate) async fn delete(

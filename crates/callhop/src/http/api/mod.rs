@@ -17,12 +17,13 @@ use axum::Router;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use utoipa::PartialSchema;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::App;
+use super::{App, schema};
 
 pub(super) use extensions::RouteDoc;
 pub(super) use live::DeviceDoc;
@@ -80,10 +81,15 @@ fn base() -> OpenApi {
     ));
     info.license = Some(License::new("MIT OR Apache-2.0"));
     let mut components = Components::new();
-    // No handler names it: it is the form of all refusals.
-    components
-        .schemas
-        .insert(String::from("Problem"), problem::schema());
+    // Those of bodies come from the handlers; the form of refusals and the names in addresses and headers do not.
+    for (name, schema) in [
+        ("Problem", Problem::schema()),
+        ("ExtensionName", schema::ExtensionName::schema()),
+        ("Etag", schema::Etag::schema()),
+        ("Star", schema::Star::schema()),
+    ] {
+        components.schemas.insert(name.to_owned(), schema);
+    }
     components.add_security_scheme(
         "token",
         SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),

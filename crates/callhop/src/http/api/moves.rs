@@ -85,10 +85,10 @@ pub(crate) struct MoveList {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     /// Only those of this extension.
-    #[param(value_type = Option<schema::ExtensionName>)]
+    #[param(required = false, nullable = false, value_type = schema::ExtensionName)]
     extension: Option<ExtensionId>,
     /// At most that many.
-    #[param(minimum = 1, maximum = 500, default = 20)]
+    #[param(nullable = false, minimum = 1, maximum = 500, default = 20)]
     limit: Option<u32>,
 }
 

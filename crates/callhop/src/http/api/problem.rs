@@ -12,7 +12,7 @@ use callhop_store::{
 use serde::Serialize;
 use tracing::error;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Documented, ResponseBuilder};
-use utoipa::{IntoResponses, PartialSchema, ToSchema};
+use utoipa::{IntoResponses, ToSchema};
 
 /// A refusal.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -274,9 +274,4 @@ impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Documented>> {
         documented(CHANGE)
     }
-}
-
-/// The schema of a refusal, which no handler names.
-pub(crate) fn schema() -> RefOr<utoipa::openapi::Schema> {
-    Problem::schema()
 }

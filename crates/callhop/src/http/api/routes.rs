@@ -48,7 +48,7 @@ pub(crate) async fn get(
 /// Lets calls ring only at one device, or where a colleague's ring.
 #[utoipa::path(put, path = "/v1/extensions/{extension}/route", tag = "routes", request_body = PutRoute,
     params(("extension" = schema::ExtensionName, Path, description = "number@domain"),
-        ("If-Match" = Option<schema::Etag>, Header, description = "the ETag that was read")),
+        schema::IfMatch),
     responses((status = 200, body = RouteDoc), Failures, Refusals),
     security(("token" = ["route"])))]
 pub(crate) async fn put(
@@ -96,7 +96,7 @@ pub(crate) async fn put(
 /// Lets all devices ring again.
 #[utoipa::path(delete, path = "/v1/extensions/{extension}/route", tag = "routes",
     params(("extension" = schema::ExtensionName, Path, description = "number@domain"),
-        ("If-Match" = Option<schema::Etag>, Header, description = "the ETag that was read")),
+        schema::IfMatch),
     responses((status = 200, body = RouteDoc), Failures, Refusals),
     security(("token" = ["route"])))]
 pub(crate) async fn delete(
