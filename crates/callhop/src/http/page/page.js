@@ -166,6 +166,7 @@ function show() {
 function showExtensions() {
   const wanted = $("filter").value.trim().toLowerCase();
   const all = [...state.extensions.values()];
+  if (looked && looked.id === wanted && !state.extensions.has(looked.id)) all.push(looked);
   const names = (e) => [e.id, ...e.devices.map((d) => d.device)];
   const shown = all.filter((e) => !wanted || names(e).some((name) => name.toLowerCase().includes(wanted)));
   shown.sort((a, b) => {
@@ -174,8 +175,34 @@ function showExtensions() {
   });
   const more = state.status.more ? ", the first ones of more" : "";
   $("extensions-count").textContent = all.length ? `(${wanted ? `${shown.length} of ` : ""}${all.length}${more})` : "";
-  $("extensions-none").textContent = all.length ? "None of those shown has that." : "None yet: callhop extension add 1000@example.com --device 1001";
+  const whole = state.status.more ? " For one that is not among them, write all of it: 1000@example.com." : "";
+  $("extensions-none").textContent = !all.length ? "None yet: callhop extension add 1000@example.com --device 1001"
+    : `None of those shown has that.${whole}`;
   table("extensions", shown, (e) => e.id, extensionRow);
+}
+
+// ---- an extension that is not among the first ones, which are all that the stream tells of
+
+let looked = null, looking = null;
+
+const known = (id) => state.extensions.get(id) ?? (looked?.id === id ? looked : undefined);
+
+/** Looks the wanted extension up, and again while it is wanted. */
+async function lookUp() {
+  clearTimeout(looking);
+  const id = $("filter").value.trim().toLowerCase();
+  if (!state.status.more || !/^[^@]+@[^@]+$/.test(id) || state.extensions.has(id)) return;
+  try {
+    const [found, live] = await Promise.all([
+      ask("GET", extensionPath(id), { token: false }),
+      ask("GET", `${extensionPath(id)}/devices`, { token: false }),
+    ]);
+    looked = { ...found, devices: live.devices };
+  } catch {
+    looked = null;
+  }
+  showExtensions();
+  if (looked) looking = setTimeout(lookUp, 2000);
 }
 
 // ---- news for who does not see the page
@@ -319,7 +346,7 @@ let routed = null;
 
 function openRoute(id) {
   if (!holder?.may.includes("route")) return openToken(() => openRoute(id));
-  const extension = state.extensions.get(id);
+  const extension = known(id);
   if (!extension) return;
   // What the person sees now: whoever changes it meanwhile is not overwritten.
   routed = { id, version: extension.version };
@@ -382,6 +409,7 @@ $("route-form").addEventListener("submit", async (event) => {
       await ask("PUT", `${extensionPath(id)}/route`, { headers, body });
     }
     $("route-dialog").close();
+    lookUp();
   } catch (problem) {
     if (problem.status === 412) {
       $("route-error").textContent = "Somebody else has changed it meanwhile. Close this, look, and try again.";
@@ -443,7 +471,11 @@ async function openWhy(id) {
 for (const button of document.querySelectorAll("[data-close]")) {
   button.addEventListener("click", () => button.closest("dialog").close());
 }
-$("filter").addEventListener("input", showExtensions);
+$("filter").addEventListener("input", () => {
+  showExtensions();
+  clearTimeout(looking);
+  looking = setTimeout(lookUp, 300);
+});
 // Times are shown by the day, and routes end.
 setInterval(() => { if (state.extensions.size) show(); }, 30000);
 if (token) use(token).catch(() => {});
