@@ -132,7 +132,7 @@ pub fn asterisk_features(config: &Config) -> String {
     let codes: Vec<String> = codes
         .into_iter()
         .map(|code| {
-            let feature = crate::asterisk::translate::feature(code);
+            let feature = crate::asterisk::words::feature(code);
             let event = crate::asterisk::translate::PUSH_KEY;
             format!("{feature} => {code},self,UserEvent({event})")
         })

@@ -10,9 +10,8 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use callhop::asterisk::translate::{
-    Counter, Told, Translator, dial_string, feature, sound, with_feature,
-};
+use callhop::asterisk::translate::{Counter, Told, Translator};
+use callhop::asterisk::words::{dial_string, feature, sound, with_feature};
 use callhop::config::Endpoints;
 use callhop_ami::{Event, FrameCodec, FrameKind, Limits};
 use callhop_calls::core::Answer;

@@ -30,6 +30,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use super::translate::{self, Counter, Translator};
+use super::words;
 use crate::config::Endpoints;
 use crate::switch::{Caller, PushOrders, Questions, Reading, RunError, is_displayable};
 
@@ -257,7 +258,7 @@ fn dial(text: String) -> Result<Value, RunError> {
 
 /// A sound in the words of the dialplan; silence stands for one that Asterisk does not have, which the configuration refuses.
 fn sound(text: &str) -> Result<Value, RunError> {
-    dial(translate::sound(text).unwrap_or_else(|| "silence".to_owned()))
+    dial(words::sound(text).unwrap_or_else(|| "silence".to_owned()))
 }
 
 /// What is read of a channel beside its state.
@@ -365,7 +366,7 @@ impl Questions for Commands {
     }
 
     fn dial_string(&self, answer: &Answer) -> String {
-        translate::dial_string(&self.site.endpoints, answer)
+        words::dial_string(&self.site.endpoints, answer)
     }
 
     async fn publish(
@@ -399,7 +400,7 @@ impl Questions for Commands {
         let name = VarName::new("DYNAMIC_FEATURES")?;
         // The admin's own features stay.
         let before = self.get(Some(leg.clone()), Variable::Name(name)).await?;
-        let features = translate::with_feature(&before, &order.code);
+        let features = words::with_feature(&before, &order.code);
         self.set(&leg, "DYNAMIC_FEATURES", plain(&features)?)
             .await?;
         let peer = locked(&self.memory).prepared(&order.leg);

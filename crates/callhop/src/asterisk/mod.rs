@@ -15,7 +15,9 @@
 //! in which bridge after the last of them is what the switch says.
 
 mod commands;
+mod keys;
 pub mod translate;
+pub mod words;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

@@ -20,26 +20,22 @@
 //!
 //! Asterisk numbers no events. They come over one link in the order in which they happened, so they are counted here.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use callhop_ami::Event;
 use callhop_ami::event::{EventName, Headers};
-use callhop_ami::word::ContactUri;
-use callhop_calls::core::Answer;
 use callhop_calls::id::{ChannelId, DeviceId, MoveId};
 use callhop_calls::tracker::{
     Arming, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
 };
 
+use super::keys::Keys;
+use super::words::is_armed;
 use crate::config::Endpoints;
 use crate::switch::Caller;
-
-/// What the names of the features begin with (features.conf, `applicationmap`) that a leg listens for by its variable
-/// `DYNAMIC_FEATURES`.
-const FEATURE: &str = "callhop_push";
 
 /// The event that this feature sends.
 pub const PUSH_KEY: &str = "CallhopPush";
@@ -107,70 +103,6 @@ struct Known {
     keys: Keys,
     /// The basic bridge that it is in.
     bridge: Option<String>,
-}
-
-/// The shortest digit that Asterisk gives to whatever reads the channel (main/channel.c, AST_MIN_DTMF_DURATION).
-const SHORTEST_DIGIT: Duration = Duration::from_millis(80);
-
-/// How long a digit lasts that came without a duration (main/channel.c, AST_DEFAULT_EMULATE_DTMF_DURATION).
-const DEFAULT_DIGIT: Duration = Duration::from_millis(100);
-
-/// After so long a digit that was put back has been read again.
-const READ_AGAIN: Duration = Duration::from_millis(500);
-
-/// The digits of a leg.
-///
-/// Asterisk tells of a digit whenever it takes it off the channel's queue (`__ast_read`, main/channel.c). One that came by SIP
-/// INFO, or was too short on the wire, is played for some time; one that ends meanwhile is put back, and told again when it is
-/// its turn.
-#[derive(Debug, Clone, Default)]
-struct Keys {
-    /// When the digit began that has not ended yet.
-    began: Option<Duration>,
-    /// Until when the last digit is played.
-    plays_until: Duration,
-    /// Those that were told and may have been put back, and when.
-    put_back: VecDeque<(char, Duration)>,
-}
-
-impl Keys {
-    fn begins(&mut self, now: Duration) {
-        self.began = Some(now);
-    }
-
-    /// A digit ends; whether it is one that was not told before.
-    fn ends(&mut self, digit: char, lasts: Duration, now: Duration) -> bool {
-        let began = self.began.take();
-        self.put_back.retain(|(_, at)| now < *at + READ_AGAIN);
-        let told = self.put_back.iter().position(|(d, _)| *d == digit);
-        if let (None, Some(told)) = (began, told) {
-            self.put_back.remove(told);
-            self.plays_until = now + played(lasts);
-            return false;
-        }
-        // Whether one with a beginning is put back can't be seen from here; told again it has none, which no other of its phone
-        // ever has.
-        if began.is_some() || now < self.plays_until {
-            self.put_back.push_back((digit, now));
-        }
-        if now >= self.plays_until {
-            self.plays_until = match began {
-                // As long as it lasted, unless that was too short.
-                Some(began) => began + SHORTEST_DIGIT,
-                None => now + played(lasts),
-            };
-        }
-        true
-    }
-}
-
-/// How long a digit is played that came without a beginning.
-fn played(lasts: Duration) -> Duration {
-    if lasts.is_zero() {
-        DEFAULT_DIGIT
-    } else {
-        lasts.max(SHORTEST_DIGIT)
-    }
 }
 
 /// What is remembered between events.
@@ -652,29 +584,6 @@ impl Translator {
     }
 }
 
-/// The feature of a push code: its name has the code in it, with letters for the two signs.
-#[must_use]
-pub fn feature(code: &str) -> String {
-    format!("{FEATURE}_{}", code.replace('*', "s").replace('#', "h"))
-}
-
-/// `DYNAMIC_FEATURES` with that of a push code among them (separated by `#`, main/features_config.c).
-#[must_use]
-pub fn with_feature(before: &str, code: &str) -> String {
-    let others = before
-        .split('#')
-        .filter(|feature| !feature.is_empty() && !feature.starts_with(FEATURE));
-    let own = feature(code);
-    others.chain([own.as_str()]).collect::<Vec<_>>().join("#")
-}
-
-/// Whether a leg's `DYNAMIC_FEATURES` have a push code among them.
-fn is_armed(features: &str) -> bool {
-    features
-        .split('#')
-        .any(|feature| feature.starts_with(FEATURE))
-}
-
 /// Whether a header is there twice, other than `Variable`, which `Status` repeats by itself.
 fn has_a_header_twice(event: &Headers) -> bool {
     let mut seen = HashSet::new();
@@ -818,69 +727,4 @@ fn is_reachable(status: Option<&str>) -> bool {
 fn reachable(contacts: &BTreeMap<String, bool>) -> Vec<String> {
     let contacts = contacts.iter().filter(|(_, reachable)| **reachable);
     contacts.map(|(uri, _)| uri.clone()).collect()
-}
-
-/// The dial string of an answer: each contact of each device by itself, because `PJSIP/<endpoint>` calls only the first one
-/// (chan_pjsip.c). A device without a contact that may be written is dialled by its name.
-#[must_use]
-pub fn dial_string(endpoints: &Endpoints, answer: &Answer) -> String {
-    let mut legs = Vec::new();
-    for (device, contacts) in &answer.targets {
-        let Some(endpoint) = endpoints.endpoint(device) else {
-            continue;
-        };
-        let contacts: Result<Vec<_>, _> = contacts
-            .iter()
-            .map(|contact| ContactUri::new(contact.as_str()))
-            .collect();
-        match contacts {
-            Ok(contacts) if !contacts.is_empty() => {
-                legs.extend(contacts.iter().map(|uri| format!("PJSIP/{endpoint}/{uri}")));
-            }
-            Ok(_) | Err(_) => legs.push(format!("PJSIP/{endpoint}")),
-        }
-    }
-    legs.join("&")
-}
-
-/// A sound of the configuration, in the words of `callhop-push` in the dialplan; `None` if Asterisk has no such sound.
-///
-/// ```text
-/// silence_stream://...                        silence
-/// tone_stream://%(on,off,hertz[,hertz])...    tone:hertz[+hertz]/on,0/off
-/// local_stream://class                        moh:class
-/// /path/to/file.wav                           file:/path/to/file
-/// ```
-#[must_use]
-pub fn sound(text: &str) -> Option<String> {
-    if text.starts_with("silence_stream://") {
-        return Some("silence".to_owned());
-    }
-    if let Some(class) = text.strip_prefix("local_stream://") {
-        let is_word = !class.is_empty()
-            && class
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-        return is_word.then(|| format!("moh:{class}"));
-    }
-    if let Some(tone) = text.strip_prefix("tone_stream://") {
-        let (tone, _) = tone.strip_prefix("%(")?.split_once(')')?;
-        let numbers: Vec<u32> = tone
-            .split(',')
-            .map(|number| number.trim().parse().ok())
-            .collect::<Option<_>>()?;
-        return match numbers.as_slice() {
-            [on, 0, hertz] => Some(format!("tone:{hertz}/{on}")),
-            [on, off, hertz] => Some(format!("tone:{hertz}/{on},0/{off}")),
-            [on, off, one, two] => Some(format!("tone:{one}+{two}/{on},0/{off}")),
-            _ => None,
-        };
-    }
-    let is_path = text.starts_with('/')
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'-'));
-    // `Playback` takes the name without its ending (main/file.c).
-    let (name, ending) = text.rsplit_once('.')?;
-    (is_path && !ending.contains('/')).then(|| format!("file:{name}"))
 }

@@ -15,7 +15,7 @@ use super::{
     Asterisk, Freeswitch,
     document::{Document, Found, Section},
 };
-use crate::asterisk::translate;
+use crate::asterisk::words;
 
 /// How long a digit or an answer may take. Whoever waits longer has forgotten the call.
 const TIMEOUT_S: RangeInclusive<u64> = 1..=120;
@@ -75,9 +75,7 @@ pub(super) fn settings<'a>(
     ] {
         if let Some(found) = d.text(section, key) {
             match Sound::new(found.value) {
-                Ok(sound)
-                    if switches.has_asterisk && translate::sound(sound.as_str()).is_none() =>
-                {
+                Ok(sound) if switches.has_asterisk && words::sound(sound.as_str()).is_none() => {
                     let message = format!(
                         "{:?} is no sound that Asterisk can play: silence_stream://, local_stream://class, \
                          tone_stream://%(on,off,hertz) and /path/to/file.wav are",

@@ -12,7 +12,7 @@ use super::{
     plan::Plan,
     switch::{console, get, word},
 };
-use crate::{asterisk::translate::feature, config::Config, doctor::Finding};
+use crate::{asterisk::words::feature, config::Config, doctor::Finding};
 
 /// A feature of `featuremap` (main/features_config.c), and the options of `Dial` that switch it on.
 const BUILT_IN: [(&str, [char; 2]); 5] = [
