@@ -42,6 +42,9 @@ pub struct Differences {
     /// (res_pjsip_endpoint_identifier_user.c): whoever forges it fails at the password of the one that is named, and no
     /// dialplan sees the call. FreeSWITCH takes the user of the digest.
     pub from_is_the_account: bool,
+    /// Of two pulls in the same moment the second one may find the first one done, and then pulls the call on: a move is over in
+    /// some 5 ms on Asterisk. It takes some 60 ms on FreeSWITCH, and whoever comes meanwhile is refused.
+    pub pulled_on_at_once: bool,
     /// From the star code to the new bridge (DESIGN section 5).
     pub pull_time: Reach,
     /// The far end's gap when a push is answered.
@@ -61,6 +64,7 @@ const FREESWITCH: Differences = Differences {
     one_clock: true,
     info_digit: Duration::ZERO,
     from_is_the_account: false,
+    pulled_on_at_once: false,
     pull_time: Reach::Ratio(1.15),
     push_gap: Reach::Ratio(1.05),
 };
@@ -78,6 +82,7 @@ const ASTERISK: Differences = Differences {
     one_clock: false,
     info_digit: Duration::from_millis(160),
     from_is_the_account: true,
+    pulled_on_at_once: true,
     // Bridge() of a channel whose name is known asks nobody; a pull has to ask the controller once.
     pull_time: Reach::Ratio(1.15),
     push_gap: Reach::Most(20.5),

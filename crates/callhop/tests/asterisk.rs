@@ -329,6 +329,20 @@ fn a_call_that_is_pulled_is_not_taken_apart() {
 }
 
 #[test]
+fn a_call_on_hold_is_not_taken_apart() {
+    let mut translator = translator();
+    let now = Duration::ZERO;
+    for leg in [F, D1] {
+        let _ = translator.event(&event("BridgeEnter", leg, 6, &BRIDGE), now);
+    }
+    let old = D1.parse().unwrap();
+    let _ = translator.event(&event("Hold", F, 6, &[]), now);
+    assert_eq!(translator.prepared(&old), None);
+    let _ = translator.event(&event("Unhold", F, 6, &[]), now);
+    assert_eq!(translator.prepared(&old), Some(F.parse().unwrap()));
+}
+
+#[test]
 fn whom_a_far_leg_dials_for_a_push() {
     let mut translator = translator();
     let (far, old) = (F.parse().unwrap(), D1.parse().unwrap());

@@ -142,6 +142,8 @@ impl Lab {
                     .iter()
                     .for_each(|device| args.extend(["--device", *device]));
                 lab.controller.cli(&args)?.ok()?;
+                // A question brings the controller up to date: a call that is there before its extension is known is armed late.
+                lab.controller.cli(&["why", extension])?.ok()?;
             }
         }
         Ok(lab)

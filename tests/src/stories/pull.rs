@@ -1,12 +1,17 @@
 //! `*33` on a call that talks: DESIGN 2.3, items 1, 2, 6, 7, 10, 13 and 14 of the list of what must be seen.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use anyhow::{Context, Result, ensure};
 
 use super::Story;
 use crate::{
     cast::Phone,
     report::Measure,
-    site::{CallState, OnRing, Sound},
+    site::{Call, CallState, OnRing, Sound},
     stage::{Direction, SOON, Stage, Talk},
 };
 
@@ -150,38 +155,23 @@ fn two_at_once(stage: &mut Stage<'_>) -> Result<()> {
                 stage.dial(Phone::P1003, "*33")?,
             ];
             stage.ended(talk.near).context("the old leg")?;
-            let mut winner = None;
-            for call in calls {
-                let report =
-                    stage
-                        .site
-                        .wait_state(call, &[CallState::Talking, CallState::Ended], SOON)?;
-                if report.state == CallState::Talking {
-                    ensure!(winner.is_none(), "both pullers were answered");
-                    winner = Some(call);
-                } else {
-                    ensure!(!report.was_answered, "the refused puller was answered");
-                    let heard = stage.site.heard(call.phone, since);
-                    ensure!(
-                        heard.iter().any(|span| span.sound == Sound::Refusal),
-                        "{} was not told",
-                        call.phone
-                    );
-                }
+            let (near, lost) = one_left(stage, calls)?;
+            let report = stage.ended(lost)?;
+            if report.was_answered {
+                let on = stage.site.kind().differs().pulled_on_at_once;
+                ensure!(on, "both pullers were answered");
+            } else {
+                let heard = stage.site.heard(lost.phone, since);
+                ensure!(
+                    heard.iter().any(|span| span.sound == Sound::Refusal),
+                    "{} was not told",
+                    lost.phone
+                );
             }
-            let near = winner.context("nobody got the call")?;
             stage.untouched(Talk {
                 far: talk.far,
                 near,
             })?;
-            // The loser may have been answered a moment later: look again once all is quiet.
-            for call in calls.into_iter().filter(|call| *call != near) {
-                let report = stage.ended(call)?;
-                ensure!(
-                    !report.was_answered,
-                    "the refused puller was answered in the end"
-                );
-            }
             stage.over(Talk {
                 far: talk.far,
                 near,
@@ -189,6 +179,25 @@ fn two_at_once(stage: &mut Stage<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits until one of the two talks and the other one is over.
+fn one_left(stage: &mut Stage<'_>, [one, two]: [Call; 2]) -> Result<(Call, Call)> {
+    let until = Instant::now() + SOON;
+    loop {
+        for (near, lost) in [(one, two), (two, one)] {
+            let mut is = |call, state| stage.site.wait_state(call, &[state], Duration::ZERO);
+            if is(lost, CallState::Ended).is_ok() && is(near, CallState::Talking).is_ok() {
+                return Ok((near, lost));
+            }
+        }
+        ensure!(
+            Instant::now() < until,
+            "not exactly one of the two got the call"
+        );
+        // Two phones are looked at, and none announces what the other one does.
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Whoever is first: everything ends, and nothing is left on the switch.

@@ -100,6 +100,8 @@ struct Known {
     /// The leg that pushes it.
     pushed_by: Option<ChannelId>,
     arming: Arming,
+    /// It holds the other one.
+    holds: bool,
     keys: Keys,
     /// The basic bridge that it is in.
     bridge: Option<String>,
@@ -183,8 +185,8 @@ impl Translator {
             EventName::DialState => self.dial_goes_on(event),
             EventName::BridgeEnter => self.enters(event),
             EventName::BridgeLeave => self.leaves(event),
-            EventName::Hold => self.about(event, Change::Held),
-            EventName::Unhold => self.about(event, Change::Unheld),
+            EventName::Hold => self.holds(event, true),
+            EventName::Unhold => self.holds(event, false),
             EventName::Hangup => self.gone(event),
             EventName::DtmfBegin => {
                 self.digit_begins(event, now);
@@ -325,7 +327,8 @@ impl Translator {
     /// two have to be taken apart and put together again, and until that is done, or [`Self::stays_as_it_is`] is said, nobody
     /// else is told so.
     ///
-    /// **Invariant**: a call is not taken apart twice at once, nor while somebody pulls it.
+    /// **Invariant**: a call is not taken apart twice at once, nor while somebody pulls it, nor while one holds the other, who would
+    /// lose the music on hold.
     pub fn prepared(&mut self, leg: &ChannelId) -> Option<ChannelId> {
         let peer = self.peer(leg);
         let known = self.legs.get_mut(leg)?;
@@ -334,7 +337,10 @@ impl Translator {
         }
         known.arming = Arming::Prepared;
         let peer = peer?;
-        let is_free = |leg: &ChannelId| !self.rejoining.contains(leg) && !self.pulled.contains(leg);
+        let is_free = |leg: &ChannelId| {
+            let holds = self.legs.get(leg).is_some_and(|known| known.holds);
+            !holds && !self.rejoining.contains(leg) && !self.pulled.contains(leg)
+        };
         if !is_free(leg) || !is_free(&peer) {
             return None;
         }
@@ -352,11 +358,15 @@ impl Translator {
         vec![self.leg_event(event, prefix, leg, Change::Told)]
     }
 
-    fn about(&mut self, event: &Event, change: Change) -> Vec<Told> {
-        match channel(event, "") {
-            Some(leg) => vec![self.leg_event(event, "", leg, change)],
-            None => Vec::new(),
+    fn holds(&mut self, event: &Event, holds: bool) -> Vec<Told> {
+        let Some(leg) = channel(event, "") else {
+            return Vec::new();
+        };
+        if let Some(known) = self.legs.get_mut(&leg) {
+            known.holds = holds;
         }
+        let change = if holds { Change::Held } else { Change::Unheld };
+        vec![self.leg_event(event, "", leg, change)]
     }
 
     fn dial_begins(&mut self, event: &Event) -> Vec<Told> {
@@ -619,6 +629,7 @@ fn first_sight(event: &Event) -> Known {
         } else {
             Arming::No
         },
+        holds: false,
         keys: Keys::default(),
         bridge: None,
     }
