@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::Story;
 use crate::{
     cast::Phone,
-    site::{CallState, Digits, OnRing, Sound},
+    site::{CallState, Digits, Kind, OnRing, Sound},
     stage::{Direction, SOON, Stage, Talk},
 };
 
@@ -17,10 +17,16 @@ pub const STORIES: &[Story] = &[
     Story::new("push_digits/far_end_dials_the_code", far_end_dials),
     Story::new("push_digits/no_far_end", no_far_end),
     Story::new("push_digits/armed_after_a_pull", after_a_pull),
-    Story::new("push_digits/armed_in_the_middle_of_a_call", late),
-    Story::new("push_digits/armed_though_answered_at_once", at_once),
+    Story::new("push_digits/armed_in_the_middle_of_a_call", late).not_on(LATE),
+    Story::new("push_digits/armed_though_answered_at_once", at_once).not_on(LATE),
     Story::new("push_digits/far_end_is_a_colleague", internal),
 ];
+
+/// Where a leg that is armed too late for its bridge is armed from the next one on.
+const LATE: &[(Kind, &str)] = &[(
+    Kind::Asterisk,
+    "there is no way to put the legs of a call into a bridge anew that never loses it",
+)];
 
 /// An IVR at the far end still works: every digit at once, a star alone when the switch has waited for more.
 fn other_digits(stage: &mut Stage<'_>) -> Result<()> {

@@ -48,12 +48,6 @@ const FRAME: Duration = Duration::from_millis(20);
 /// (160 ms seen with PJSIP), which would be dead air.
 const AFTER_DIGIT: Duration = Duration::from_millis(100);
 
-/// How long the far end waits at most while a call is put together again, in seconds.
-const REJOIN_S: i64 = 5;
-
-/// How long a pull waits for that: it takes some 10 ms.
-const REJOIN_LIMIT: Duration = Duration::from_millis(300);
-
 /// A command link that is up.
 #[derive(Debug, Clone)]
 pub(super) struct Up {
@@ -75,8 +69,6 @@ pub(super) fn locked(memory: &Memory) -> MutexGuard<'_, Translator> {
 pub struct Commands {
     pub(super) up: watch::Receiver<Option<Up>>,
     pub(super) wake: Arc<Notify>,
-    /// Told when no call is taken apart any more only to be put together again.
-    pub(super) rejoined: Arc<Notify>,
     pub(super) memory: Memory,
     pub(super) counter: Counter,
     /// When the program began, for the times of digits.
@@ -184,33 +176,6 @@ impl Commands {
         self.run(&action).await
     }
 
-    /// Takes a call apart and puts it together again.
-    async fn rejoin(&self, leg: &ChannelId, peer: &ChannelId) -> Result<(), RunError> {
-        let until = crate::controller::unix_now().0 + REJOIN_S;
-        let far = plain(peer.as_str())?;
-        self.set(&ChannelName::new(leg.as_str())?, "CALLHOP_FAR", far)
-            .await?;
-        let far = [
-            ("CALLHOP_SOUND", plain("silence")?),
-            ("CALLHOP_UNTIL", plain(&until.to_string())?),
-            ("CALLHOP_RECALL", plain("")?),
-            ("CALLHOP_FALLBACK", plain("")?),
-        ];
-        self.set_all(&ChannelName::new(peer.as_str())?, far).await?;
-        self.redirect(leg, "back", Some((peer, "hold"))).await
-    }
-
-    /// Waits until `is_it`, while calls are put together again.
-    async fn until_rejoined(&self, mut is_it: impl FnMut(&mut Translator) -> bool) {
-        loop {
-            let rejoined = self.rejoined.notified();
-            if is_it(&mut locked(&self.memory)) {
-                return;
-            }
-            rejoined.await;
-        }
-    }
-
     async fn reading_of(&self, leg: &ChannelId) -> Result<Option<SnapshotLeg>, RunError> {
         // A name that is none of a channel is none of this switch's.
         let Ok(name) = ChannelName::new(leg.as_str()) else {
@@ -301,12 +266,7 @@ impl Questions for Commands {
     }
 
     async fn until_read(&self, limit: Duration) {
-        let ready = async {
-            self.until(limit, |up| up.read).await;
-            self.until_rejoined(|memory| !memory.is_rejoining()).await;
-        };
-        // What is missing then is said by the command that needs it.
-        let _ = timeout(limit, ready).await;
+        self.until(limit, |up| up.read).await;
     }
 
     async fn caller(&self, leg: &ChannelId) -> Result<Option<Caller>, RunError> {
@@ -346,10 +306,6 @@ impl Questions for Commands {
         };
         if let Err(error) = self.arm(&arm).await {
             warn!(leg = %new_leg, %error, "a leg does not listen for the push code");
-        }
-        let together = self.until_rejoined(|memory| memory.pulls(&order.far_leg));
-        if timeout(REJOIN_LIMIT, together).await.is_err() {
-            warn!(leg = %order.far_leg, "a call was not put together again in time");
         }
     }
 
@@ -393,8 +349,8 @@ impl Questions for Commands {
         }
     }
 
-    // A variable of the leg, which counts from its next bridge on. A call that talks already is taken apart and put together
-    // again, as a push is that is given back at once. (`Bridge` of the two would be one command: it ends the call.)
+    // A variable of the leg, which counts from its next bridge on, also if that comes late. A call that talks already is left
+    // alone: there is no way to put its two legs into a bridge anew that never loses it (ARCHITECTURE.md).
     async fn arm(&self, order: &ArmOrder) -> Result<(), RunError> {
         let leg = ChannelName::new(order.leg.as_str())?;
         let name = VarName::new("DYNAMIC_FEATURES")?;
@@ -403,14 +359,8 @@ impl Questions for Commands {
         let features = words::with_feature(&before, &order.code);
         self.set(&leg, "DYNAMIC_FEATURES", plain(&features)?)
             .await?;
-        let peer = locked(&self.memory).prepared(&order.leg);
-        let Some(peer) = peer else { return Ok(()) };
-        let apart = self.rejoin(&order.leg, &peer).await;
-        if apart.is_err() {
-            locked(&self.memory).stays_as_it_is(&order.leg);
-            self.rejoined.notify_waiters();
-        }
-        apart
+        locked(&self.memory).prepared(&order.leg);
+        Ok(())
     }
 }
 

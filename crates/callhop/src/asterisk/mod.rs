@@ -111,7 +111,6 @@ pub struct Driver {
     counter: Counter,
     /// When the program began, for the times of digits.
     began: Instant,
-    rejoined: Arc<Notify>,
     commands: watch::Sender<Option<Up>>,
     wake: Arc<Notify>,
 }
@@ -130,7 +129,6 @@ impl Driver {
         let wake = Arc::new(Notify::new());
         let counter = Counter::default();
         let began = Instant::now();
-        let rejoined = Arc::new(Notify::new());
         let translator = Translator::new(switch.endpoints.clone(), counter.clone());
         let memory: Memory = Arc::new(Mutex::new(translator));
         let driver = Self {
@@ -143,14 +141,12 @@ impl Driver {
             memory: memory.clone(),
             counter: counter.clone(),
             began,
-            rejoined: rejoined.clone(),
             commands: sender,
             wake: wake.clone(),
         };
         let commands = Commands {
             up: receiver,
             wake,
-            rejoined,
             memory,
             counter,
             began,
@@ -300,15 +296,7 @@ impl Driver {
 
     /// Hands on what an event says. The barrier that it is, if it is one.
     fn handle_event(&self, event: &Event) -> Option<String> {
-        let told = {
-            let mut memory = locked(&self.memory);
-            let rejoined = memory.is_rejoining();
-            let told = memory.event(event, self.began.elapsed());
-            if rejoined && !memory.is_rejoining() {
-                self.rejoined.notify_waiters();
-            }
-            told
-        };
+        let told = locked(&self.memory).event(event, self.began.elapsed());
         let mut barrier = None;
         for told in told {
             let input = match told {

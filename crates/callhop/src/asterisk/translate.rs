@@ -100,8 +100,6 @@ struct Known {
     /// The leg that pushes it.
     pushed_by: Option<ChannelId>,
     arming: Arming,
-    /// It holds the other one.
-    holds: bool,
     keys: Keys,
     /// The basic bridge that it is in.
     bridge: Option<String>,
@@ -115,10 +113,6 @@ pub struct Translator {
     legs: HashMap<ChannelId, Known>,
     bridges: HashMap<String, Vec<ChannelId>>,
     contacts: HashMap<DeviceId, BTreeMap<String, bool>>,
-    /// Legs whose call is taken apart only to be put together again.
-    rejoining: HashSet<ChannelId>,
-    /// Far legs that a new leg has been sent to.
-    pulled: HashSet<ChannelId>,
 }
 
 impl Translator {
@@ -131,29 +125,7 @@ impl Translator {
             legs: HashMap::new(),
             bridges: HashMap::new(),
             contacts: HashMap::new(),
-            rejoining: HashSet::new(),
-            pulled: HashSet::new(),
         }
-    }
-
-    /// A new leg is about to take this far leg; `false` while some call is apart that will be together in a moment.
-    pub fn pulls(&mut self, far_leg: &ChannelId) -> bool {
-        let may = self.rejoining.is_empty();
-        if may {
-            self.pulled.insert(far_leg.clone());
-        }
-        may
-    }
-
-    /// It could not be taken apart.
-    pub fn stays_as_it_is(&mut self, leg: &ChannelId) {
-        self.rejoining.remove(leg);
-    }
-
-    /// Whether some call is apart that will be together in a moment.
-    #[must_use]
-    pub fn is_rejoining(&self) -> bool {
-        !self.rejoining.is_empty()
     }
 
     /// One for the same switch that knows nothing.
@@ -185,8 +157,8 @@ impl Translator {
             EventName::DialState => self.dial_goes_on(event),
             EventName::BridgeEnter => self.enters(event),
             EventName::BridgeLeave => self.leaves(event),
-            EventName::Hold => self.holds(event, true),
-            EventName::Unhold => self.holds(event, false),
+            EventName::Hold => self.about(event, Change::Held),
+            EventName::Unhold => self.about(event, Change::Unheld),
             EventName::Hangup => self.gone(event),
             EventName::DtmfBegin => {
                 self.digit_begins(event, now);
@@ -205,8 +177,6 @@ impl Translator {
     pub fn snapshot(&mut self, list: &[Event], sequence: Sequence) -> Vec<SnapshotLeg> {
         self.legs.clear();
         self.bridges.clear();
-        self.rejoining.clear();
-        self.pulled.clear();
         let mut list: Vec<(u64, &Event)> = list
             .iter()
             .filter(|event| !has_a_header_twice(event))
@@ -323,29 +293,13 @@ impl Translator {
         }
     }
 
-    /// The leg's `DYNAMIC_FEATURES` are set. They count from its next bridge on. With whom it is in one already, if it is: the
-    /// two have to be taken apart and put together again, and until that is done, or [`Self::stays_as_it_is`] is said, nobody
-    /// else is told so.
-    ///
-    /// **Invariant**: a call is not taken apart twice at once, nor while somebody pulls it, nor while one holds the other, who would
-    /// lose the music on hold.
-    pub fn prepared(&mut self, leg: &ChannelId) -> Option<ChannelId> {
-        let peer = self.peer(leg);
-        let known = self.legs.get_mut(leg)?;
-        if known.arming == Arming::Armed {
-            return None;
+    /// The leg's `DYNAMIC_FEATURES` are set. They count from its next bridge on.
+    pub fn prepared(&mut self, leg: &ChannelId) {
+        if let Some(known) = self.legs.get_mut(leg)
+            && known.arming == Arming::No
+        {
+            known.arming = Arming::Prepared;
         }
-        known.arming = Arming::Prepared;
-        let peer = peer?;
-        let is_free = |leg: &ChannelId| {
-            let holds = self.legs.get(leg).is_some_and(|known| known.holds);
-            !holds && !self.rejoining.contains(leg) && !self.pulled.contains(leg)
-        };
-        if !is_free(leg) || !is_free(&peer) {
-            return None;
-        }
-        self.rejoining.insert(leg.clone());
-        Some(peer)
     }
 
     fn told(&mut self, event: &Event, prefix: &str) -> Vec<Told> {
@@ -358,15 +312,11 @@ impl Translator {
         vec![self.leg_event(event, prefix, leg, Change::Told)]
     }
 
-    fn holds(&mut self, event: &Event, holds: bool) -> Vec<Told> {
-        let Some(leg) = channel(event, "") else {
-            return Vec::new();
-        };
-        if let Some(known) = self.legs.get_mut(&leg) {
-            known.holds = holds;
+    fn about(&mut self, event: &Event, change: Change) -> Vec<Told> {
+        match channel(event, "") {
+            Some(leg) => vec![self.leg_event(event, "", leg, change)],
+            None => Vec::new(),
         }
-        let change = if holds { Change::Held } else { Change::Unheld };
-        vec![self.leg_event(event, "", leg, change)]
     }
 
     fn dial_begins(&mut self, event: &Event) -> Vec<Told> {
@@ -416,13 +366,6 @@ impl Translator {
             members.push(leg.clone());
         }
         let other = other_of_two(members, &leg);
-        self.pulled.remove(&leg);
-        if let Some(other) = &other
-            && !self.rejoining.is_empty()
-        {
-            self.rejoining.remove(&leg);
-            self.rejoining.remove(other);
-        }
         match other {
             Some(other) => vec![self.leg_event(event, "", leg, Change::Bridged(other))],
             None => vec![self.leg_event(event, "", leg, Change::Told)],
@@ -477,8 +420,6 @@ impl Translator {
             self.out_of(&leg, &bridge);
         }
         self.legs.remove(&leg);
-        self.rejoining.remove(&leg);
-        self.pulled.remove(&leg);
         vec![Told::Leg(LegEvent {
             sequence: self.counter.next(),
             leg,
@@ -629,7 +570,6 @@ fn first_sight(event: &Event) -> Known {
         } else {
             Arming::No
         },
-        holds: false,
         keys: Keys::default(),
         bridge: None,
     }
