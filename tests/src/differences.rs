@@ -27,10 +27,10 @@ pub struct Differences {
     /// The far end's gap on a pull (DESIGN section 5). FreeSWITCH's `intercept` costs tens of ms itself, so Callhop may
     /// cost 5 % more; Asterisk moves a channel between two bridges without losing a packet, so one packet is all.
     pub pull_gap: Reach,
-    /// The far end's RTP goes on in one stream, with one SSRC. Asterisk tells a change of the source by a new SSRC (RFC 3550
+    /// The far end's RTP goes on in one stream, with one SSRC and sequence numbers without a jump. Asterisk tells a change of the source by a new SSRC (RFC 3550
     /// section 8.2; `ast_rtp_change_source` of res_rtp_asterisk.c), with its own `Bridge` as well, and a new stream has
-    /// its own sequence numbers. It does so where it passes RTP on unread (bridge_native_rtp.c), which an armed leg
-    /// prevents.
+    /// its own sequence numbers. It does so where it passes RTP on unread (bridge_native_rtp.c), with the sequence numbers of whoever
+    /// speaks; an armed leg prevents that, and one that is not armed (yet) does not.
     pub one_stream: bool,
     /// RTP timestamps step by the time that has passed. Asterisk gives the far end the timestamps of whoever speaks
     /// (frames with timing information in res_rtp_asterisk.c): with its own `Bridge` they step by -640 as well.

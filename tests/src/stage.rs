@@ -204,8 +204,6 @@ impl Stage<'_> {
         let differs = self.site.kind().differs();
         if differs.one_stream {
             ensure!(hand_over.same_stream, "the far end's RTP stream changed");
-        }
-        if hand_over.same_stream {
             ensure!(
                 hand_over.sequence_step == 1,
                 "RTP sequence numbers jump by {}",
