@@ -156,7 +156,7 @@ pub enum Action {
         /// Number and name that the phone shows.
         caller: Option<(Exten, VarValue)>,
         /// Variables of the new channel.
-        variables: Vec<(VarName, VarValue)>,
+        variables: Vec<(VarName, Value)>,
         /// Whether its early media ends the wait for an answer.
         early_media: bool,
     },

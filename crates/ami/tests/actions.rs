@@ -294,7 +294,10 @@ fn originate() {
             None,
             Then::Run(Application::Bridge(w(F))),
             Some((w("+4930123"), w("Far End"))),
-            vec![(w("A"), w("1")), (w("__B"), w("x=y"))],
+            vec![
+                (w("A"), Value::Plain(w("1"))),
+                (w("__B"), Value::Plain(w("x=y"))),
+            ],
         ),
         &[
             "Channel: PJSIP/1001",
@@ -309,6 +312,27 @@ fn originate() {
             "Variable: __B=x=y",
         ],
     );
+    for value in ["1,C=2", "\"1", "1\\"] {
+        let variables = vec![(w("A"), Value::Plain(w(value)))];
+        let action = action(
+            DialTo::Endpoint(w("1001")),
+            None,
+            Then::Run(Application::Wait(1)),
+            None,
+            variables,
+        );
+        let encoded = action.encode(&w("a-1"), &mut BytesMut::new());
+        assert!(
+            matches!(
+                encoded,
+                Err(EncodeError::Character {
+                    what: "Variable",
+                    ..
+                })
+            ),
+            "{value}"
+        );
+    }
     check(
         action(
             DialTo::Contact(w("1001"), w("sip:1001@127.0.0.1:17060;ob")),

@@ -7,8 +7,10 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use callhop_calls::core::{Answer, ArmOrder, MoveReport, PullOrder, RingOrder, SplitOrder};
-use callhop_calls::id::{ChannelId, DeviceId, Domain, ExtensionId};
+use callhop_calls::core::{
+    Answer, ArmOrder, MoveReport, OfferOrder, PullOrder, RingOrder, SplitOrder,
+};
+use callhop_calls::id::{ChannelId, DeviceId, Domain, ExtensionId, MoveId};
 use callhop_calls::tracker::SnapshotLeg;
 
 /// Why a command was not run.
@@ -70,6 +72,8 @@ pub struct Caller {
     pub phone: Option<String>,
     /// The codecs that it offers.
     pub codecs: Vec<String>,
+    /// The offer for which we have made it, once it has been answered.
+    pub made_by: Option<MoveId>,
 }
 
 /// How some legs are now, and which of those that were asked for the switch does not have any more.
@@ -127,7 +131,7 @@ pub trait Questions {
     async fn arm(&self, order: &ArmOrder) -> Result<(), RunError>;
 }
 
-/// What is ordered for a push, one after the other. What became of it is reported by the switch.
+/// What is ordered for pushes and offers, one after the other. What became of it is reported by the switch.
 #[async_trait]
 pub trait PushOrders {
     /// Takes the two legs apart, each into a safe extension of its own.
@@ -141,6 +145,12 @@ pub trait PushOrders {
     /// # Errors
     /// It does not ring.
     async fn ring(&self, order: &RingOrder) -> Result<(), RunError>;
+
+    /// Rings those to whom a call is offered; who answers asks for it. The call itself is not touched.
+    ///
+    /// # Errors
+    /// Nobody rings.
+    async fn offer(&self, order: &OfferOrder) -> Result<(), RunError>;
 
     /// The old leg takes the far leg back, after the refusal tone or without.
     ///

@@ -18,7 +18,7 @@
 //!               (2) Unknown -- resynced --> moved / failed
 //! ```
 //!
-//! A push is drawn in `core/push.rs`.
+//! A push is drawn in `core/push.rs`, an offer in `core/offers.rs`.
 //!
 //! **Invariant**: a pull is moved only by the switch's report of the bridge between exactly `new_leg` and `far_leg`.
 //! **Invariant**: a leg is released only when the switch has reported that its far end talks elsewhere, or is gone; and a
@@ -29,6 +29,7 @@
 mod contacts;
 mod input;
 mod moves;
+mod offers;
 mod output;
 mod publish;
 mod push;
@@ -39,7 +40,7 @@ use std::time::Duration;
 
 use crate::directory::{Directory, Extension, Route, RouteEnd, RouteTarget};
 use crate::id::{ChannelId, DeviceId, Domain, ExtensionId, MoveId, Number, SwitchName, UnixTime};
-use crate::journal::{Entry, Kind, OpenMove};
+use crate::journal::{Entry, Kind, OpenMove, Stage};
 use crate::pull::{self, Candidate, Class, PullRefusal, Puller};
 use crate::routing::{self, Hunt, Policy};
 use crate::star::StarCode;
@@ -47,14 +48,15 @@ use crate::tracker::{Applied, Bond, Change, Corrections, LegEvent, SnapshotLeg, 
 
 use contacts::Contacts;
 use moves::{Ended, Move, Moves};
+use offers::Offers;
 use push::Happened;
 use pushes::{LegNews, Pushes};
 
-pub use input::{AskId, Asked, Input, Now, StoreFailure};
+pub use input::{AskId, Asked, Input, Now, OfferRequest, StoreFailure};
 pub use moves::{BRIDGE_TIMEOUT, RINGING_TIMEOUT};
 pub use output::{
-    Answer, ArmOrder, MoveEnd, MoveReport, Output, PullOrder, PushKeyRefusal, Refusal, RingOrder,
-    RingTarget, SplitOrder,
+    Answer, ArmOrder, MoveEnd, MoveReport, OfferOrder, OfferRefusal, Output, PullOrder,
+    PushKeyRefusal, Refusal, RingOrder, RingTarget, SplitOrder,
 };
 pub use pushes::PushWord;
 
@@ -68,6 +70,7 @@ pub struct Switch {
     fresh: bool,
     moves: Moves,
     pushes: Pushes,
+    offers: Offers,
     /// Moves that an earlier run has left open; they are taken up when the switch has been read.
     adopt: Vec<OpenMove>,
     contacts: Contacts,
@@ -104,13 +107,13 @@ impl Switch {
     /// How many moves are under way.
     #[must_use]
     pub fn moves(&self) -> usize {
-        self.moves.len() + self.pushes.len()
+        self.moves.len() + self.pushes.len() + self.offers.len()
     }
 
     /// The moves under way, in no particular order.
     #[must_use]
     pub fn open_moves(&self) -> Vec<OpenMove> {
-        let pulls = self.moves.open().cloned();
+        let pulls = self.moves.open().chain(self.offers.open()).cloned();
         pulls.chain(self.pushes.open()).collect()
     }
 
@@ -196,8 +199,15 @@ impl Core {
             Input::Digit(switch, leg, digit) => self.handle_digit(&switch, &leg, digit),
             Input::NotSplit(switch, id) => self.push_happened(&switch, id, Happened::NotSplit),
             Input::NotReached(switch, id, cause) => {
-                self.push_happened(&switch, id, Happened::NotReached(cause));
+                if self.switches.get(&switch).is_some_and(|s| s.offers.has(id)) {
+                    self.offer_not_reached(&switch, id, cause);
+                } else {
+                    self.push_happened(&switch, id, Happened::NotReached(cause));
+                }
             }
+            Input::Offer(ask, request) => self.handle_offer(ask, &request),
+            Input::Take(asked, id) => self.handle_take(&asked, id),
+            Input::Withdraw(ask, id) => self.handle_withdraw(ask, id),
             Input::StarCode(asked) => self.handle_star(asked),
             Input::Hunt(ask, switch, extension) => self.handle_hunt(ask, &switch, &extension),
             Input::RouteStored(ask, result) => self.handle_route_stored(ask, result),
@@ -224,7 +234,8 @@ impl Core {
             .values()
             .flat_map(|switch| {
                 let pushes = switch.fresh.then(|| switch.pushes.next_timer());
-                [switch.moves.next_timer(), pushes.flatten()]
+                let offers = switch.offers.next_timer();
+                [switch.moves.next_timer(), offers, pushes.flatten()]
             })
             .flatten();
         let route = self.directory.next_end(self.ends_seen).map(|end| {
@@ -322,6 +333,11 @@ impl Core {
             ) => (None, Some(LegNews::Told)),
         };
         self.report_pulls(name, ended);
+        match news {
+            Some(LegNews::Bridged(peer)) => self.offers_bridged(name, &leg, peer),
+            Some(LegNews::Gone) => self.offers_gone(name, &leg),
+            Some(LegNews::Told) | None => {}
+        }
         if let Some(news) = news {
             self.pushes_heard_of(name, &leg, news);
         }
@@ -397,6 +413,10 @@ impl Core {
         switch.fresh = true;
         for open in std::mem::take(&mut switch.adopt) {
             match (open.kind, open.new_leg.clone()) {
+                // Its journal does not learn who has taken it.
+                (_, None) if matches!(open.stage, Stage::Offered | Stage::Asked) => {
+                    self.adopt_offer(open);
+                }
                 (Kind::Pull, Some(new_leg)) => {
                     let m = Move::adopted(open, new_leg, self.now.mono);
                     if let Some(switch) = self.switches.get_mut(name) {
@@ -418,6 +438,7 @@ impl Core {
         let legs: Vec<_> = switch.tracker.legs().map(|(id, _)| id.clone()).collect();
         self.report_pulls(name, ended);
         self.pushes_resynced(name);
+        self.offers_resynced(name);
         for leg in legs {
             self.arm(name, &leg);
         }
@@ -440,6 +461,7 @@ impl Core {
         ended.extend(absent.iter().filter_map(|leg| switch.moves.gone(leg)));
         self.report_pulls(name, ended);
         for leg in absent {
+            self.offers_gone(name, leg);
             self.pushes_heard_of(name, leg, LegNews::Gone);
         }
         self.pushes_corrected(name);
@@ -707,6 +729,7 @@ impl Core {
                 .map(|switch| switch.moves.timer(self.now.mono));
             self.report_pulls(&name, ended.into_iter().flatten());
             self.pushes_timer(&name);
+            self.offers_timer(&name);
         }
         let until = self.now.unix;
         let ended: Vec<_> = self

@@ -24,6 +24,8 @@ pub enum Kind {
 pub enum Stage {
     /// Pull: the new leg's dialplan is told to intercept.
     Asked,
+    /// Pull or push over the API: the target rings, and the call is where it was.
+    Offered,
     /// Push: the call is split, the number is being dialled.
     Collecting,
     /// Push: the target rings.
@@ -76,6 +78,7 @@ macro_rules! words {
 words!(Kind { Pull = "pull", Push = "push", });
 words!(Stage {
     Asked = "asked",
+    Offered = "offered",
     Collecting = "collecting",
     Ringing = "ringing",
     Completing = "completing",

@@ -294,6 +294,17 @@ fn api_commands() {
         },
         "originate user/1001@lab.test &park()",
     );
+    check_api(
+        Api::Originate {
+            variables: vec![],
+            dial: "user/1001@lab.test".parse().unwrap(),
+            then: Then::Extension {
+                number: "callhop_take".parse().unwrap(),
+                context: "default".parse().unwrap(),
+            },
+        },
+        "originate user/1001@lab.test callhop_take XML default",
+    );
     check_api(Api::ShowChannels, "show channels as json");
     check_api(Api::ShowRegistrations, "show registrations as json");
     check_api(

@@ -12,12 +12,12 @@ use crate::word::{ActionId, Word};
 /// Why an action was not made. Nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// A character that would end the line, and so begin another header.
+    /// A character that would end the line, and so begin another header, or a variable, and so begin another one.
     #[error("{what} holds {character:?}")]
     Character {
         /// The header. The text itself isn't shown: it may be a secret.
         what: &'static str,
-        /// CR, LF or NUL.
+        /// CR, LF or NUL; in the variables of an `Originate` also a comma, a quote and a backslash.
         character: char,
     },
     /// A line that Asterisk doesn't read.
@@ -166,6 +166,13 @@ impl Action {
                 out.header("EarlyMedia", bool_word(*early_media))?;
                 out.header("Async", "true")?;
                 for (name, value) in variables {
+                    let value = value.as_str();
+                    // Asterisk takes what is behind a comma for another variable, and quotes away (manager.c,
+                    // astman_get_variables).
+                    if let Some(character) = value.chars().find(|c| matches!(c, ',' | '"' | '\\')) {
+                        let what = "Variable";
+                        return Err(EncodeError::Character { what, character });
+                    }
                     out.header("Variable", &format!("{name}={value}"))?;
                 }
             }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | split | `Setvar` of both legs, one `Redirect` of both to `callhop-push`: `collect` and `hold` |
 //! | ring | `Setvar` and `Redirect` of the far leg to `ring`, which dials the target; `Setvar` of the old leg, which hears ringback then |
+//! | offer | `Originate` of a Local channel to `callhop-offer`, which dials the target |
 //! | give back | `Redirect` of the old leg to `back` or `refused` |
 //! | recall | `Redirect` of the far leg to `recall` |
 //! | release | `Hangup`, unless it talks |
@@ -16,15 +17,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use callhop_ami::action::{Cause, Goto, Value, Variable};
-use callhop_ami::word::{ChannelName, Context, DbKey, DialString, Digit, Exten, VarName, VarValue};
+use callhop_ami::action::{Cause, DialTo, Goto, Then, Value, Variable};
+use callhop_ami::word::{
+    ChannelName, Context, DbKey, DialString, Digit, Exten, UniqueId, VarName, VarValue,
+};
 use callhop_ami::{Action, CommandError, CommandLink, Event};
 use callhop_calls::core::{
-    Answer, ArmOrder, MoveReport, PullOrder, RingOrder, RingTarget, SplitOrder,
+    Answer, ArmOrder, MoveReport, OfferOrder, PullOrder, RingOrder, RingTarget, SplitOrder,
 };
 use callhop_calls::id::{ChannelId, ExtensionId};
 use callhop_calls::pull::Class;
-use callhop_calls::tracker::SnapshotLeg;
+use callhop_calls::tracker::{Party, SnapshotLeg};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
@@ -39,6 +42,9 @@ const FAMILY: &str = "callhop";
 
 /// The context in which the legs of a push wait.
 const PUSH: &str = "callhop-push";
+
+/// The context in which calls are offered.
+const OFFERS: &str = "callhop-offer";
 
 /// A frame of audio: so late may a digit end that Asterisk itself plays, as it does with those that come by SIP INFO. In a
 /// bridge its end would begin a code, or go to the far end.
@@ -202,9 +208,29 @@ impl Commands {
         Ok(Some(read))
     }
 
+    fn target(&self, target: &RingTarget) -> String {
+        match target {
+            RingTarget::Devices(answer) => self.dial_string(answer),
+            RingTarget::Outside(number) => {
+                let template = self.site.outside.as_deref().unwrap_or_default();
+                template.replace("{number}", number.as_str())
+            }
+        }
+    }
+
     fn dial(&self, answer: Option<&Answer>) -> Result<Value, RunError> {
         let text = answer.map_or_else(String::new, |answer| self.dial_string(answer));
         dial(text)
+    }
+}
+
+/// What the target of a push or offer shows instead of the far end's own name; nothing where that is as it should be.
+fn shown(prefix: &str, party: &Party) -> String {
+    let shown = [party.name.as_str(), party.number.as_str()];
+    let shown = shown.into_iter().find(|text| is_displayable(text));
+    match shown {
+        Some(shown) if !prefix.is_empty() => format!("{prefix}{shown}"),
+        Some(_) | None => String::new(),
     }
 }
 
@@ -394,19 +420,8 @@ impl PushOrders for Commands {
 
     async fn ring(&self, order: &RingOrder) -> Result<(), RunError> {
         let far_leg = ChannelName::new(order.far_leg.as_str())?;
-        let target = match &order.target {
-            RingTarget::Devices(answer) => self.dial_string(answer),
-            RingTarget::Outside(number) => {
-                let template = self.site.outside.as_deref().unwrap_or_default();
-                template.replace("{number}", number.as_str())
-            }
-        };
-        let shown = [order.party.name.as_str(), order.party.number.as_str()];
-        let shown = shown.into_iter().find(|text| is_displayable(text));
-        let name = match shown {
-            Some(shown) if !order.prefix.is_empty() => format!("{}{shown}", order.prefix),
-            Some(_) | None => String::new(),
-        };
+        let target = self.target(&order.target);
+        let name = shown(&order.prefix, &order.party);
         let variables = [
             ("CALLHOP_TARGET", dial(target)?),
             (
@@ -433,6 +448,57 @@ impl PushOrders for Commands {
             }
         }
         Ok(())
+    }
+
+    async fn offer(&self, order: &OfferOrder) -> Result<(), RunError> {
+        let context = Context::new(OFFERS)?;
+        let asked = Variable::DialplanExists(context.clone(), Exten::new("ring")?);
+        if self.get(None, asked).await? != "1" {
+            return Err(RunError::NoDialplan(OFFERS));
+        }
+        let to = |exten: &str| -> Result<Goto, RunError> {
+            Ok(Goto {
+                context: context.clone(),
+                exten: Exten::new(exten)?,
+            })
+        };
+        // Both are inherited by the legs that are dialled.
+        let variables = [
+            ("__CALLHOP_MOVE", plain(&order.id.to_string())?),
+            (
+                "__CALLHOP_SHOWN_NAME",
+                plain(&shown(&order.prefix, &order.party))?,
+            ),
+            (
+                "_CALLHOP_SHOWN_NUMBER",
+                plain(
+                    Some(order.party.number.as_str())
+                        .filter(|n| is_displayable(n))
+                        .unwrap_or_default(),
+                )?,
+            ),
+            ("_CALLHOP_TARGET", dial(self.target(&order.target))?),
+            (
+                "_CALLHOP_RING_S",
+                plain(&order.timeout.as_secs().to_string())?,
+            ),
+        ];
+        let id = |half: u8| UniqueId::new(format!("{}{}-{half}", translate::OFFER, order.id));
+        let named = variables
+            .into_iter()
+            .map(|(name, value)| Ok((VarName::new(name)?, value)));
+        let action = Action::Originate {
+            dial: DialTo::Local(to("ring")?),
+            channel_id: id(1)?,
+            other_channel_id: Some(id(2)?),
+            then: Then::Goto(to("answered")?),
+            // The dialplan's own time ends first.
+            timeout: order.timeout + Duration::from_secs(1),
+            caller: None,
+            variables: named.collect::<Result<_, RunError>>()?,
+            early_media: false,
+        };
+        self.run(&action).await
     }
 
     async fn give_back(&self, old_leg: &ChannelId, tone: bool) -> Result<(), RunError> {

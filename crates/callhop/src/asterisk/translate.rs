@@ -59,6 +59,12 @@ const HELPERS: [&str; 6] = [
 /// Applications whose channels share a bridge without talking to each other as two do.
 const GATHERINGS: [&str; 5] = ["ConfBridge", "MeetMe", "Page", "Park", "BridgeWait"];
 
+/// What the names of the channels begin with that ring for an offer (`callhop-offer` in the dialplan).
+const OFFERING: &str = "Local/ring@callhop-offer-";
+
+/// What stands before an offer's id in the id of such a channel.
+pub const OFFER: &str = "callhop-";
+
 /// What an event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
@@ -324,9 +330,8 @@ impl Translator {
             return Vec::new();
         };
         let originator = channel(event, "");
-        let made_by = originator
-            .as_ref()
-            .and_then(|originator| self.legs.get(originator)?.rings);
+        let rings = |originator: &ChannelId| self.legs.get(originator)?.rings;
+        let made_by = originator.as_ref().and_then(rings).or_else(|| offer(event));
         let known = self
             .legs
             .entry(leg.clone())
@@ -530,6 +535,10 @@ impl Translator {
             device,
             phone: None,
             codecs: Vec::new(),
+            // 6: `Up`.
+            made_by: variable("CALLHOP_MOVE")
+                .and_then(|id| id.parse().ok())
+                .filter(|_| status.number("ChannelState") == Some(6)),
             leg,
         })
     }
@@ -579,10 +588,17 @@ fn first_sight(event: &Event) -> Known {
 fn channel(event: &Headers, prefix: &str) -> Option<ChannelId> {
     let name = event.get_filled(&format!("{prefix}Channel"))?;
     let technology = name.split('/').next().unwrap_or_default();
-    if HELPERS.contains(&technology) {
+    if HELPERS.contains(&technology) || name.starts_with(OFFERING) {
         return None;
     }
     name.parse().ok()
+}
+
+/// The offer for which this channel dials.
+fn offer(event: &Headers) -> Option<MoveId> {
+    let is_ours = event.get("Channel")?.starts_with(OFFERING);
+    let id = event.get("Uniqueid").filter(|_| is_ours)?;
+    id.strip_prefix(OFFER)?.strip_suffix("-2")?.parse().ok()
 }
 
 /// The endpoint in a channel's name.

@@ -22,8 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use callhop_calls::core::{Input, PushWord};
-use callhop_calls::id::{ChannelId, Domain, ExtensionId, SwitchName};
+use callhop_calls::core::{Input, OfferRefusal, OfferRequest, PushWord};
+use callhop_calls::id::{ChannelId, Domain, ExtensionId, MoveId, SwitchName};
+use callhop_calls::journal::OpenMove;
 use callhop_store::Store;
 use tokio::sync::oneshot;
 use tracing::info;
@@ -80,12 +81,26 @@ pub enum AskError {
     /// The channel does not wait for an answer: it was called, or has been answered.
     #[error("the channel {0} has not just called")]
     NotWaiting(ChannelId),
+    /// The channel was not made for an offer, or has not been answered.
+    #[error("the channel {0} was not offered anything")]
+    NotOffered(ChannelId),
     /// The switch could not be asked who calls.
     #[error("the switch could not be asked")]
     Switch(#[from] RunError),
     /// The extension is not known, or not named properly.
     #[error("no such extension")]
     NoExtension,
+    /// The program ends.
+    #[error("the controller ends")]
+    Ending,
+}
+
+/// Why a call is not offered, or an offer not withdrawn.
+#[derive(Debug, thiserror::Error)]
+pub enum OfferError {
+    /// It is refused.
+    #[error(transparent)]
+    Refused(#[from] OfferRefusal),
     /// The program ends.
     #[error("the controller ends")]
     Ending,
@@ -150,6 +165,57 @@ impl Controller {
         self.reread(&switch, &caller).await?;
         let (reply, answer) = oneshot::channel();
         self.core.put(Message::Star(switch, caller, reply));
+        answer.await.map_err(|_| AskError::Ending)
+    }
+
+    /// Offers a call to whom it shall go: they ring, and who answers gets it.
+    ///
+    /// # Errors
+    /// There is no such call, or it may not go there; and the program ends.
+    pub async fn offer(&self, request: OfferRequest) -> Result<OpenMove, OfferError> {
+        self.bring_up_to_date().await;
+        let (reply, answer) = oneshot::channel();
+        self.core.put(Message::Offer(request, reply));
+        Ok(answer.await.map_err(|_| OfferError::Ending)??)
+    }
+
+    /// Withdraws an offer that nobody has taken yet.
+    ///
+    /// # Errors
+    /// There is none; and the program ends.
+    pub async fn withdraw(&self, id: MoveId) -> Result<OpenMove, OfferError> {
+        let (reply, answer) = oneshot::channel();
+        self.core.put(Message::Withdraw(id, reply));
+        Ok(answer.await.map_err(|_| OfferError::Ending)??)
+    }
+
+    /// A channel of `switch` that rang for an offer has been answered.
+    ///
+    /// # Errors
+    /// The channel is not one that could have, or the switch can't be asked.
+    pub async fn take(
+        &self,
+        switch: SwitchName,
+        channel: ChannelId,
+    ) -> Result<StarReply, AskError> {
+        let commands = self.commands(&switch)?.clone();
+        commands.until_read(FRESH_TIMEOUT).await;
+        commands.hurry_events();
+        let (caller, ()) = tokio::join!(
+            self.caller(&switch, &channel),
+            self.core.until_reported(&switch, &channel, EVENT_LAG)
+        );
+        let caller = caller?;
+        let Some(id) = caller.made_by else {
+            return Err(AskError::NotOffered(channel));
+        };
+        let name = switch.clone();
+        let legs = self.core.view(move |core, _| core.legs_of_offer(&name, id));
+        let legs = legs.await.ok_or(AskError::Ending)?;
+        let (read, absent) = commands.read(legs).await?;
+        self.core.send(Input::Reread(switch.clone(), read, absent));
+        let (reply, answer) = oneshot::channel();
+        self.core.put(Message::Take(switch, caller, id, reply));
         answer.await.map_err(|_| AskError::Ending)
     }
 

@@ -1,4 +1,4 @@
-//! The orders of pushes, carried out on one switch, one after the other.
+//! The orders of pushes and offers, carried out on one switch, one after the other.
 //!
 //! Owns the queue of one switch, so that what was ordered first is done first. Refuses to decide: what an order came to is
 //! told to the core, and the rest is reported by the switch. What is ordered after an entry of the journal waits until that
@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use callhop_calls::core::{Input, RingOrder, SplitOrder};
+use callhop_calls::core::{Input, OfferOrder, RingOrder, SplitOrder};
 use callhop_calls::id::{ChannelId, SwitchName};
 use tokio::sync::mpsc;
 use tracing::{debug, error};
@@ -21,6 +21,8 @@ pub(super) enum Order {
     Split(Box<SplitOrder>),
     /// Ring the target.
     Ring(Box<RingOrder>),
+    /// Ring those to whom a call is offered.
+    Offer(Box<OfferOrder>),
     /// The old leg takes the far leg back, after the refusal tone or without.
     GiveBack(ChannelId, bool),
     /// The far leg rings the pusher's devices.
@@ -95,6 +97,20 @@ impl Worker {
                     self.core.send(input);
                 }
                 ("ring", order.far_leg, done)
+            }
+            Order::Offer(order) => {
+                self.journal.written().await;
+                let done = switch.offer(&order).await;
+                if done.is_err() {
+                    let cause = "command_failed".to_owned();
+                    let input = Input::NotReached(self.name.clone(), order.id, cause);
+                    self.core.send(input);
+                }
+                if let Err(error) = done {
+                    let error = format!("{:#}", anyhow::Error::from(error));
+                    error!(switch = %self.name, id = %order.id, error, "a call was not offered");
+                }
+                return;
             }
             Order::GiveBack(leg, tone) => {
                 let done = switch.give_back(&leg, tone).await;

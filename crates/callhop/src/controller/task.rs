@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use callhop_calls::core::{
-    Answer, AskId, Asked, Input, MoveEnd, MoveReport, Now, Output, PullOrder, Refusal, StoreFailure,
+    Answer, AskId, Asked, Input, MoveEnd, MoveReport, Now, OfferRefusal, OfferRequest, Output,
+    PullOrder, Refusal, StoreFailure,
 };
 use callhop_calls::directory::Route;
-use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, SwitchName, UnixTime};
-use callhop_calls::journal::Kind;
+use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, MoveId, SwitchName, UnixTime};
+use callhop_calls::journal::{Kind, OpenMove};
 use callhop_calls::routing::Policy;
 use callhop_store::{Actor, Store};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -32,6 +33,9 @@ pub(super) enum Message {
     Input(Input),
     Star(SwitchName, Caller, oneshot::Sender<StarReply>),
     Hunt(SwitchName, ExtensionId, oneshot::Sender<Option<Answer>>),
+    Offer(OfferRequest, oneshot::Sender<Offered>),
+    Withdraw(MoveId, oneshot::Sender<Offered>),
+    Take(SwitchName, Caller, MoveId, oneshot::Sender<StarReply>),
     Reported(SwitchName, ChannelId, oneshot::Sender<()>),
     View(View),
 }
@@ -66,6 +70,9 @@ impl std::fmt::Debug for Message {
             Self::Input(_) => "Input",
             Self::Star(..) => "Star",
             Self::Hunt(..) => "Hunt",
+            Self::Offer(..) => "Offer",
+            Self::Withdraw(..) => "Withdraw",
+            Self::Take(..) => "Take",
             Self::Reported(..) => "Reported",
             Self::View(_) => "View",
         })
@@ -156,6 +163,9 @@ pub(crate) fn unix_now() -> UnixTime {
 
 type Publication = (ExtensionId, Option<Answer>);
 
+/// What becomes of the wish for a move, or that an offer be withdrawn.
+pub(super) type Offered = Result<OpenMove, OfferRefusal>;
+
 /// A queue for each switch on which its routing snapshot is written, one at a time and in order, so that a publication
 /// never stands in the way of a call for longer than one command.
 fn publishers(switches: &Switches) -> HashMap<SwitchName, mpsc::UnboundedSender<Publication>> {
@@ -189,6 +199,7 @@ pub(super) struct CoreTask {
     journal: Journal,
     waiting_stars: HashMap<AskId, (ChannelId, String, oneshot::Sender<StarReply>)>,
     waiting_hunts: HashMap<AskId, oneshot::Sender<Option<Answer>>>,
+    waiting_offers: HashMap<AskId, oneshot::Sender<Offered>>,
     /// Legs that have asked, of which no event has come yet.
     unreported: HashMap<(SwitchName, ChannelId), oneshot::Sender<()>>,
     last_ask: u64,
@@ -234,6 +245,7 @@ impl CoreTask {
             journal,
             waiting_stars: HashMap::new(),
             waiting_hunts: HashMap::new(),
+            waiting_offers: HashMap::new(),
             unreported: HashMap::new(),
             last_ask: 0,
             news: watch::Sender::default(),
@@ -281,15 +293,24 @@ impl CoreTask {
                 let ask = self.next_ask();
                 self.waiting_stars
                     .insert(ask, (caller.leg.clone(), caller.dialled.clone(), reply));
-                self.handle(Input::StarCode(Asked {
-                    ask,
-                    switch,
-                    new_leg: caller.leg,
-                    device: caller.device,
-                    dialled: caller.dialled,
-                    phone: caller.phone,
-                    codecs: caller.codecs,
-                }));
+                self.handle(Input::StarCode(asked(ask, switch, caller)));
+            }
+            Message::Offer(request, reply) => {
+                let ask = self.next_ask();
+                self.waiting_offers.insert(ask, reply);
+                self.handle(Input::Offer(ask, request));
+            }
+            Message::Withdraw(id, reply) => {
+                let ask = self.next_ask();
+                self.waiting_offers.insert(ask, reply);
+                self.handle(Input::Withdraw(ask, id));
+            }
+            Message::Take(switch, caller, id, reply) => {
+                let ask = self.next_ask();
+                let asked = asked(ask, switch, caller);
+                let waiting = (asked.new_leg.clone(), asked.dialled.clone(), reply);
+                self.waiting_stars.insert(ask, waiting);
+                self.handle(Input::Take(asked, id));
             }
             Message::Hunt(switch, extension, reply) => {
                 let ask = self.next_ask();
@@ -402,6 +423,13 @@ impl CoreTask {
             }
             Output::ReturnCode(switch, leg, code) => {
                 self.order(&switch, Order::ReturnCode(leg, code));
+            }
+            Output::Offer(order) => self.order(&order.switch.clone(), Order::Offer(order)),
+            Output::Offered(ask, offered) => {
+                if let Some(reply) = self.waiting_offers.remove(&ask) {
+                    // Who asked may have gone.
+                    let _ = reply.send(offered);
+                }
             }
             Output::Corrected(switch, corrections) => {
                 self.metrics.corrected(&switch, corrections);
@@ -520,6 +548,18 @@ impl CoreTask {
             }
             directory.refresh(REFRESH_TIMEOUT).await;
         });
+    }
+}
+
+fn asked(ask: AskId, switch: SwitchName, caller: Caller) -> Asked {
+    Asked {
+        ask,
+        switch,
+        new_leg: caller.leg,
+        device: caller.device,
+        dialled: caller.dialled,
+        phone: caller.phone,
+        codecs: caller.codecs,
     }
 }
 

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | split | `uuid_setvar_multi` of both legs, `uuid_dual_transfer` to `callhop_push` and `callhop_hold` |
 //! | ring | `uuid_setvar` of the far leg, `uuid_transfer` to `callhop_hold`, `bgapi originate ... &intercept(<far leg>)` |
+//! | offer | `bgapi originate ... callhop_take XML <context>` |
 //! | give back | `uuid_transfer` of the old leg to `callhop_back` or `callhop_refused` |
 //! | recall | `uuid_transfer` of the far leg to `callhop_recall` |
 //! | release | `uuid_kill` |
@@ -13,7 +14,7 @@
 //! | settle | `uuid_setvar` of the far leg, without `transfer_after_bridge` |
 
 use async_trait::async_trait;
-use callhop_calls::core::{RingOrder, RingTarget, SplitOrder};
+use callhop_calls::core::{OfferOrder, RingOrder, RingTarget, SplitOrder};
 use callhop_calls::id::{ChannelId, MoveId};
 use callhop_calls::tracker::Party;
 use callhop_esl::Api;
@@ -71,13 +72,7 @@ impl PushOrders for Commands {
         ];
         self.set(&order.far_leg, far).await?;
         self.transfer(&order.far_leg, "callhop_hold").await?;
-        let dial = match &order.target {
-            RingTarget::Devices(answer) => DialString::new(translate::dial_string(answer))?,
-            RingTarget::Outside(number) => {
-                let template = self.dialplan.outside.as_deref().unwrap_or_default();
-                DialString::new(template.replace("{number}", number.as_str()))?
-            }
-        };
+        let dial = self.dial(&order.target)?;
         let mut variables = vec![
             variable(translate::MADE_BY, order.id.to_string())?,
             // Whoever answers gets the far end only while nobody else has it.
@@ -86,12 +81,29 @@ impl PushOrders for Commands {
             variable("ignore_early_media", "true")?,
             variable("originate_timeout", order.timeout.as_secs().to_string())?,
         ];
-        let keys = ["origination_caller_id_number", "origination_caller_id_name"];
-        for (name, value) in display(keys, &order.prefix, &order.party) {
-            variables.push(variable(name, value.into_owned())?);
-        }
+        variables.extend(shown_at_target(&order.prefix, &order.party)?);
         let then = Then::Intercept {
             far: Uuid36::new(order.far_leg.as_str())?,
+        };
+        let api = Api::Originate {
+            variables,
+            dial,
+            then,
+        };
+        self.job(&api, &job(order.id)?).await
+    }
+
+    async fn offer(&self, order: &OfferOrder) -> Result<(), RunError> {
+        let dial = self.dial(&order.target)?;
+        let mut variables = vec![
+            variable(translate::MADE_BY, order.id.to_string())?,
+            variable("ignore_early_media", "true")?,
+            variable("originate_timeout", order.timeout.as_secs().to_string())?,
+        ];
+        variables.extend(shown_at_target(&order.prefix, &order.party)?);
+        let then = Then::Extension {
+            number: Number::new("callhop_take")?,
+            context: Word::new(self.dialplan.context.as_str())?,
         };
         let api = Api::Originate {
             variables,
@@ -138,6 +150,17 @@ impl PushOrders for Commands {
 }
 
 impl Commands {
+    fn dial(&self, target: &RingTarget) -> Result<DialString, RunError> {
+        let text = match target {
+            RingTarget::Devices(answer) => translate::dial_string(answer),
+            RingTarget::Outside(number) => {
+                let template = self.dialplan.outside.as_deref().unwrap_or_default();
+                template.replace("{number}", number.as_str())
+            }
+        };
+        Ok(DialString::new(text)?)
+    }
+
     async fn transfer(&self, leg: &ChannelId, extension: &str) -> Result<(), RunError> {
         let api = Api::UuidTransfer {
             uuid: Uuid36::new(leg.as_str())?,
@@ -166,6 +189,18 @@ fn variable(
     value: impl Into<String>,
 ) -> Result<(VarName, OriginateValue), RunError> {
     Ok((VarName::new(name)?, OriginateValue::new(value.into())?))
+}
+
+/// Who the far end is, for the display of a leg that is made.
+fn shown_at_target(
+    prefix: &str,
+    party: &Party,
+) -> Result<Vec<(VarName, OriginateValue)>, RunError> {
+    let keys = ["origination_caller_id_number", "origination_caller_id_name"];
+    let shown = display(keys, prefix, party).into_iter();
+    shown
+        .map(|(name, value)| variable(name, value.into_owned()))
+        .collect()
 }
 
 /// Number and name of the far end, as far as they may be shown. Without a name that may, the number stands for it.

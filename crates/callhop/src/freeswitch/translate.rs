@@ -43,7 +43,7 @@ pub const ARMED: &str = "callhop_armed";
 /// The second of the two applications that a leg runs when it is answered: the first one makes it listen, this one says so.
 pub const ARMED_AT_ANSWER: &str = "execute_on_answer_callhop_2";
 
-/// The push that has made a leg.
+/// The push or offer that has made a leg.
 pub const MADE_BY: &str = "callhop_move";
 
 macro_rules! fields {
@@ -201,10 +201,9 @@ fn facts(fields: &Found<'_>) -> Facts {
     } else {
         Arming::No
     };
-    let made_by = fields.get(F::MadeBy as usize);
     Facts {
         arming,
-        made_by: made_by.and_then(|id| id.parse().ok()),
+        made_by: made_by(fields),
         device: device(fields, direction),
         direction,
         progress,
@@ -213,6 +212,10 @@ fn facts(fields: &Found<'_>) -> Facts {
         codec: (!codec.is_empty()).then_some(codec),
         phone: phone(fields),
     }
+}
+
+fn made_by(fields: &Found<'_>) -> Option<MoveId> {
+    fields.get(F::MadeBy as usize)?.parse().ok()
 }
 
 /// Where the phone is: its address and its contact, both as the switch saw them. Behind a proxy all phones have one address.
@@ -253,6 +256,9 @@ pub fn caller(dump: &Event) -> Option<Caller> {
             .and_then(|d| d.parse().ok()),
         phone: phone(&fields),
         codecs: codecs(&text(&fields, F::OfferedCodecs)),
+        made_by: made_by(&fields).filter(|_| {
+            direction == Direction::Outbound && is(&fields, F::AnswerState, b"answered")
+        }),
     })
 }
 
@@ -408,7 +414,7 @@ pub fn digit(event: &Event) -> Option<(ChannelId, char)> {
     }
 }
 
-/// The push whose `originate` has failed, and the hangup cause, in lower case. A job has the id of its push as its number.
+/// The push or offer whose `originate` has failed, and the hangup cause, in lower case. A job has its id as its number.
 #[must_use]
 pub fn not_reached(event: &Event) -> Option<(MoveId, String)> {
     if event.name() != EventName::BackgroundJob {

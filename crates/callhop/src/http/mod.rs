@@ -5,8 +5,10 @@
 //! | address | answer | file |
 //! |---|---|---|
 //! | `/freeswitch/<switch>/star/<uuid>` | `intercept <uuid> <codec or ->`, `beep`, or `refuse <cause>` | `questions.rs` |
+//! | `/freeswitch/<switch>/take/<uuid>` | the same for a leg that rang for an offer and was answered, without `beep` | |
 //! | `/freeswitch/<switch>/hunt/<domain>/<uuid>` | a dial string; the domain counts for a call that has none of its own | |
 //! | `/asterisk/<switch>/star/<channel>` | `pull|<far channel>|<ringing channel or ->`, `beep`, or `refuse|<cause>` | |
+//! | `/asterisk/<switch>/take/<channel>` | the same for an answered offer | |
 //! | `/asterisk/<switch>/hunt/<domain>/<channel>` | as above | |
 //! | `/freeswitch/<switch>/push/<uuid>` | `wait` or `ring` while the push of that leg goes on; else it takes its far end back | |
 //! | `/healthz`, `/readyz` | 200 while it runs; while a switch is fresh and the database answers | `health.rs` |

@@ -3,6 +3,8 @@
 //! Owns what stands in an answer. Refuses to believe whoever asks: a question names a channel, and the controller asks the
 //! switch itself who that is. So a question needs no token, and gets none of what the API limits.
 
+use std::future::Future;
+
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -20,45 +22,75 @@ pub(super) fn router() -> Router<App> {
         .route("/freeswitch/{switch}/star/{channel}", get(freeswitch_star))
         .route("/freeswitch/{switch}/hunt/{domain}/{channel}", get(hunt))
         .route("/freeswitch/{switch}/push/{channel}", get(push))
+        .route("/freeswitch/{switch}/take/{channel}", get(freeswitch_take))
         .route("/asterisk/{switch}/star/{channel}", get(asterisk_star))
+        .route("/asterisk/{switch}/take/{channel}", get(asterisk_take))
         .route("/asterisk/{switch}/hunt/{domain}/{channel}", get(hunt))
 }
 
 async fn freeswitch_star(controller: State<Controller>, names: Path<(String, String)>) -> Response {
-    star(controller, names, |reply| match reply {
+    reply(names, freeswitch_words, move |switch, channel| async move {
+        controller.star(switch, channel).await
+    })
+    .await
+}
+
+async fn freeswitch_take(controller: State<Controller>, names: Path<(String, String)>) -> Response {
+    reply(names, freeswitch_words, move |switch, channel| async move {
+        controller.take(switch, channel).await
+    })
+    .await
+}
+
+async fn asterisk_star(controller: State<Controller>, names: Path<(String, String)>) -> Response {
+    reply(names, asterisk_words, move |switch, channel| async move {
+        controller.star(switch, channel).await
+    })
+    .await
+}
+
+async fn asterisk_take(controller: State<Controller>, names: Path<(String, String)>) -> Response {
+    reply(names, asterisk_words, move |switch, channel| async move {
+        controller.take(switch, channel).await
+    })
+    .await
+}
+
+fn freeswitch_words(reply: StarReply) -> String {
+    match reply {
         StarReply::Pull { far_leg, codec, .. } => {
             let codec = codec.filter(|codec| is_codec(codec));
             format!("intercept {far_leg} {}", codec.as_deref().unwrap_or("-"))
         }
         StarReply::Beep => "beep".to_owned(),
         StarReply::Refuse(cause) => format!("refuse {cause}"),
-    })
-    .await
+    }
 }
 
-async fn asterisk_star(controller: State<Controller>, names: Path<(String, String)>) -> Response {
-    star(controller, names, |reply| match reply {
+fn asterisk_words(reply: StarReply) -> String {
+    match reply {
         StarReply::Pull { far_leg, fork, .. } => {
             let fork = fork.map_or_else(|| "-".to_owned(), |fork| fork.to_string());
             format!("pull|{far_leg}|{fork}")
         }
         StarReply::Beep => "beep".to_owned(),
         StarReply::Refuse(cause) => format!("refuse|{cause}"),
-    })
-    .await
+    }
 }
 
-async fn star(
-    State(controller): State<Controller>,
+async fn reply<A>(
     Path((switch, channel)): Path<(String, String)>,
     words: fn(StarReply) -> String,
-) -> Response {
+    ask: impl FnOnce(SwitchName, ChannelId) -> A,
+) -> Response
+where
+    A: Future<Output = Result<StarReply, AskError>> + Send + 'static,
+{
     let Some((switch, channel)) = names(&switch, &channel) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     // In a task of its own: when the switch stops waiting, the question is not torn off the command link.
-    let asked = tokio::spawn(async move { controller.star(switch, channel).await });
-    match asked.await {
+    match tokio::spawn(ask(switch, channel)).await {
         Ok(Ok(reply)) => words(reply).into_response(),
         Ok(Err(error)) => no_answer(error),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -120,7 +152,10 @@ fn is_codec(name: &str) -> bool {
 
 fn no_answer(error: AskError) -> Response {
     let status = match error {
-        AskError::UnknownSwitch(_) | AskError::UnknownChannel(..) | AskError::NotWaiting(_) => {
+        AskError::UnknownSwitch(_)
+        | AskError::UnknownChannel(..)
+        | AskError::NotWaiting(_)
+        | AskError::NotOffered(_) => {
             warn!(%error, "a question was refused");
             StatusCode::NOT_FOUND
         }

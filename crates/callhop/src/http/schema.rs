@@ -87,6 +87,7 @@ pub(crate) enum MoveKind {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum MoveStage {
     Asked,
+    Offered,
     Collecting,
     Ringing,
     Completing,

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::directory::Extension;
-use crate::id::{ChannelId, DeviceId, ExtensionId, MoveId, SwitchName, UnixTime};
-use crate::journal::OpenMove;
+use crate::id::{ChannelId, DeviceId, ExtensionId, MoveId, Number, SwitchName, UnixTime};
+use crate::journal::{Kind, OpenMove};
 use crate::tracker::{LegEvent, SnapshotLeg};
 
 /// The time, both ways of it.
@@ -51,16 +51,36 @@ pub enum Input {
     Digit(SwitchName, ChannelId, char),
     /// The legs could not be taken apart: the call goes on as it was.
     NotSplit(SwitchName, MoveId),
-    /// The target of a push is not to be had; the switch's hangup cause in lower case.
+    /// The target of a push or an offer is not to be had; the switch's hangup cause in lower case.
     NotReached(SwitchName, MoveId, String),
     /// Somebody has dialled a star code.
     StarCode(Asked),
+    /// Somebody who is at no phone wants a call to be moved.
+    Offer(AskId, OfferRequest),
+    /// A leg that was made for an offer has been answered and asks for the call. Its device is not looked at: who it is was
+    /// decided when it was rung.
+    Take(Asked, MoveId),
+    /// An offer is withdrawn.
+    Withdraw(AskId, MoveId),
     /// An inbound call asks where to ring.
     Hunt(AskId, SwitchName, ExtensionId),
     /// What became of [`Output::StoreRoute`].
     RouteStored(AskId, Result<(), StoreFailure>),
     /// The time has come that [`Core::next_timer`] named.
     Timer,
+}
+
+/// A move that is wanted by somebody at no phone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferRequest {
+    /// A pull brings the call to another own device, a push to anybody who may be pushed to.
+    pub kind: Kind,
+    /// Whose call.
+    pub extension: ExtensionId,
+    /// Only that of this device of theirs.
+    pub from: Option<Number>,
+    /// The number of the device, or for a push of an extension, a device or outside.
+    pub to: Number,
 }
 
 /// A star code, with what the switch itself says about the channel that dialled it.

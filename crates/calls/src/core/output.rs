@@ -71,6 +71,10 @@ pub enum Output {
     NoPush(SwitchName, ChannelId, PushKeyRefusal),
     /// The push code was dialled to an application of the switch, and has to get there.
     ReturnCode(SwitchName, ChannelId, String),
+    /// Ring those to whom a call is offered; who answers asks for it by [`Input::Take`](super::Input::Take).
+    Offer(Box<OfferOrder>),
+    /// Answer a wish for a move, or that an offer be withdrawn.
+    Offered(AskId, Result<OpenMove, OfferRefusal>),
     /// A reconcile had something to correct.
     Corrected(SwitchName, Corrections),
 }
@@ -155,6 +159,23 @@ pub struct RingOrder {
     pub timeout: Duration,
 }
 
+/// Whom to ring for an offer. The call itself is not touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferOrder {
+    /// Which move; the legs that are made carry it.
+    pub id: MoveId,
+    /// Where.
+    pub switch: SwitchName,
+    /// Whom.
+    pub target: RingTarget,
+    /// Who the far end is, for the target's display.
+    pub party: Party,
+    /// What stands before its name there.
+    pub prefix: String,
+    /// How long it rings.
+    pub timeout: Duration,
+}
+
 /// What rings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RingTarget {
@@ -194,6 +215,38 @@ impl PushKeyRefusal {
     }
 }
 
+/// Why a call is not offered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OfferRefusal {
+    /// There is no such extension.
+    #[error("there is no extension {0}")]
+    NoExtension(ExtensionId),
+    /// The state of a switch that may have its call is not known at the moment.
+    #[error("the state of the switch is stale")]
+    Stale,
+    /// There is no call, or not one that may be moved.
+    #[error(transparent)]
+    Pull(#[from] PullRefusal),
+    /// The number may not be pushed to.
+    #[error(transparent)]
+    Push(#[from] PushRefusal),
+    /// The device that should get the call has it, or is its far end.
+    #[error("{0} has that call already")]
+    HasIt(DeviceId),
+    /// Only a call that talks or is held can be pushed.
+    #[error("the call of {0} has not been answered yet")]
+    NotTalking(DeviceId),
+    /// The device that should get the call is not registered.
+    #[error("{0} is not registered where the call is")]
+    NotRegistered(DeviceId),
+    /// It is offered to somebody already.
+    #[error("the call of {0} is being offered already")]
+    OfferedAlready(DeviceId),
+    /// There is nothing to withdraw: it has been taken, or is over.
+    #[error("{0} is no offer, or not any more")]
+    NotOffered(MoveId),
+}
+
 /// Devices to ring, with their contacts on the switch that asks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Answer {
@@ -228,6 +281,9 @@ pub enum Refusal {
     /// Who dialled has hung up already.
     #[error("the caller has hung up already")]
     NewLegGone,
+    /// Who has answered an offer is too late, or was never offered anything.
+    #[error("the call is not offered any more")]
+    NotOffered,
 }
 
 impl Refusal {
@@ -253,6 +309,7 @@ impl Refusal {
             Self::Store(StoreFailure::Unavailable(_)) => "store_unavailable",
             Self::Stale => "stale",
             Self::NewLegGone => "new_leg_gone",
+            Self::NotOffered => "not_offered",
         }
     }
 }
@@ -268,7 +325,7 @@ pub enum MoveEnd {
     NewLegGone,
     /// The bridge was not reported in time.
     NoBridge,
-    /// Push: `*`, or the pusher's leg has taken the call back by itself.
+    /// Push: `*`, or the pusher's leg has taken the call back by itself. Offer: it was withdrawn.
     Cancelled,
     /// Push: no further digit came.
     DigitsTimedOut,
@@ -276,7 +333,8 @@ pub enum MoveEnd {
     Refused(PushRefusal),
     /// Push: the target did not answer, was busy, or rejected; the switch's hangup cause in lower case.
     NotReached(String),
-    /// Push: the controller was restarted, or its link was lost, while the number was dialled.
+    /// Push: the controller was restarted, or its link was lost, while the number was dialled. Offer: it was restarted before
+    /// anybody had answered.
     Interrupted,
     /// Push: another device of the pusher's extension has pulled the call.
     TakenBack,
@@ -284,6 +342,8 @@ pub enum MoveEnd {
     Recalled,
     /// Push: as before, but nobody answered; the far end has gone to the fallback.
     RecallFailed,
+    /// Offer: the call was moved elsewhere meanwhile.
+    Overtaken,
 }
 
 impl MoveEnd {
@@ -302,7 +362,8 @@ impl MoveEnd {
             | Self::NotReached(_)
             | Self::Interrupted
             | Self::TakenBack
-            | Self::RecallFailed => Outcome::NotMoved,
+            | Self::RecallFailed
+            | Self::Overtaken => Outcome::NotMoved,
         }
     }
 
@@ -320,6 +381,7 @@ impl MoveEnd {
             Self::Interrupted => Some("interrupted"),
             Self::TakenBack => Some("taken_back"),
             Self::RecallFailed => Some("recall_failed"),
+            Self::Overtaken => Some("overtaken"),
         }
     }
 }

@@ -203,11 +203,13 @@ impl Push {
             Stage::Recalling => State::Recalling {
                 until: now + RECALL_LIMIT,
             },
-            Stage::Asked | Stage::Collecting | Stage::GivingBack => State::Collecting {
-                digits: String::new(),
-                until: now,
-                limit: now,
-            },
+            Stage::Asked | Stage::Offered | Stage::Collecting | Stage::GivingBack => {
+                State::Collecting {
+                    digits: String::new(),
+                    until: now,
+                    limit: now,
+                }
+            }
         };
         Self {
             started: None,

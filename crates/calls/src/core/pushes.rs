@@ -12,7 +12,7 @@ use super::output::{
 use super::push::{COLLECT_LIMIT, Happened, Push, RING_SLACK, Seen, State, Step};
 use super::{Core, Switch};
 use crate::directory::{Extension, Route};
-use crate::id::{ChannelId, DeviceId, ExtensionId, MoveId, SwitchName, UnixTime};
+use crate::id::{ChannelId, DeviceId, ExtensionId, MoveId, Number, SwitchName, UnixTime};
 use crate::journal::{Entry, Kind, OpenMove, Stage};
 use crate::push::{self, PushRefusal, PushTarget};
 use crate::tracker::{Bond, Party, Progress};
@@ -108,7 +108,11 @@ impl Core {
             // The switch is still being read after a restart.
             return match open.stage {
                 Stage::Ringing | Stage::Completing => Some(PushWord::Ring),
-                Stage::Asked | Stage::Collecting | Stage::GivingBack | Stage::Recalling => None,
+                Stage::Asked
+                | Stage::Offered
+                | Stage::Collecting
+                | Stage::GivingBack
+                | Stage::Recalling => None,
             };
         }
         let push = switch.pushes.all.get(&switch.pushes.of(leg)?)?;
@@ -254,21 +258,34 @@ impl Core {
         digits: &str,
         used_up: &mut Vec<(ExtensionId, Route)>,
     ) -> Result<Ringing, PushRefusal> {
-        let number: crate::id::Number = digits.parse().map_err(|_| PushRefusal::NoNumber)?;
+        let number: Number = digits.parse().map_err(|_| PushRefusal::NoNumber)?;
         let not_registered = || PushRefusal::NotRegistered(number.clone());
         let switch = self.switches.get(name).ok_or_else(not_registered)?;
         let push = switch.pushes.all.get(&id).ok_or_else(not_registered)?;
         let extension = self.directory.extension(&push.open.extension);
-        let extension: &Extension = extension.ok_or_else(not_registered)?;
+        let extension = extension.ok_or_else(not_registered)?;
+        let (from, far) = (&push.open.from, push.far_device.as_ref());
+        let target = self.ringing(switch, extension, from, far, &number, used_up)?;
+        Ok(Ringing {
+            target,
+            timeout: self.policy(&extension.id.domain).push.ring_timeout,
+        })
+    }
+
+    /// What a number rings that `extension` pushes to from its device `from`, and the next-call routes that it uses.
+    pub(super) fn ringing(
+        &self,
+        switch: &Switch,
+        extension: &Extension,
+        from: &DeviceId,
+        far_device: Option<&DeviceId>,
+        number: &Number,
+        used_up: &mut Vec<(ExtensionId, Route)>,
+    ) -> Result<RingTarget, PushRefusal> {
+        let not_registered = || PushRefusal::NotRegistered(number.clone());
         let policy = &self.policy(&extension.id.domain).push;
-        let from = &push.open.from;
-        let devices = match push::target(&self.directory, extension, from, &number, policy)? {
-            PushTarget::Outside(number) => {
-                return Ok(Ringing {
-                    target: RingTarget::Outside(number),
-                    timeout: policy.ring_timeout,
-                });
-            }
+        let devices = match push::target(&self.directory, extension, from, number, policy)? {
+            PushTarget::Outside(number) => return Ok(RingTarget::Outside(number)),
             PushTarget::Device(device) => vec![device],
             PushTarget::OwnDevices(devices) => devices,
             PushTarget::Extension(extension) => {
@@ -290,7 +307,7 @@ impl Core {
         if ring.is_empty() {
             return Err(PushRefusal::SameDevice(from.clone()));
         }
-        if let Some(far) = &push.far_device {
+        if let Some(far) = far_device {
             ring.retain(|device| device != far);
             if ring.is_empty() {
                 return Err(PushRefusal::FarEnd(far.clone()));
@@ -300,10 +317,7 @@ impl Core {
         if answer.targets.is_empty() {
             return Err(not_registered());
         }
-        Ok(Ringing {
-            target: RingTarget::Devices(answer),
-            timeout: policy.ring_timeout,
-        })
+        Ok(RingTarget::Devices(answer))
     }
 
     pub(super) fn push_happened(&mut self, name: &SwitchName, id: MoveId, happened: Happened) {
@@ -464,8 +478,12 @@ impl Core {
                                 Happened::TargetRings(leg.clone())
                             },
                         );
-                    } else if !answered && switch.fresh && switch.adopt.is_empty() {
-                        // Made for a push that is over.
+                    } else if !answered
+                        && switch.fresh
+                        && switch.adopt.is_empty()
+                        && !switch.offers.has(id)
+                    {
+                        // Made for a push or an offer that is over.
                         self.outputs
                             .push_back(Output::Release(name.clone(), leg.clone()));
                         return;
@@ -649,7 +667,7 @@ fn look(switch: &Switch, push: &Push) -> Seen {
 }
 
 /// Only the devices that can ring.
-fn registered(mut answer: Answer) -> Answer {
+pub(super) fn registered(mut answer: Answer) -> Answer {
     answer.targets.retain(|(_, contacts)| !contacts.is_empty());
     answer
 }

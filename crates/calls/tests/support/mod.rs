@@ -18,12 +18,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use callhop_calls::core::{
-    Answer, AskId, Asked, Core, Input, MoveEnd, MoveReport, Now, Output, RingOrder, RingTarget,
-    SplitOrder, StoreFailure,
+    Answer, AskId, Asked, Core, Input, MoveEnd, MoveReport, Now, OfferRequest, Output, RingOrder,
+    RingTarget, SplitOrder, StoreFailure,
 };
 use callhop_calls::directory::{Extension, Route, RouteEnd, RouteTarget};
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, MoveId, SwitchName, UnixTime};
-use callhop_calls::journal::Entry;
+use callhop_calls::journal::{Entry, Kind, OpenMove};
 use callhop_calls::routing::Policy;
 use callhop_calls::tracker::{
     Arming, Bond, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
@@ -92,6 +92,8 @@ pub struct World {
     pub orders: Vec<callhop_calls::core::PullOrder>,
     pub splits: Vec<SplitOrder>,
     pub rings: Vec<RingOrder>,
+    /// What was last offered, or withdrawn.
+    pub offered: Option<OpenMove>,
     /// Which legs were told to listen for the push code, and whether late.
     pub armed: Vec<(String, bool)>,
     /// What was written into the journal.
@@ -210,6 +212,7 @@ impl World {
             orders: Vec::new(),
             splits: Vec::new(),
             rings: Vec::new(),
+            offered: None,
             armed: Vec::new(),
             journal: Vec::new(),
             reads_journal: false,
@@ -365,12 +368,9 @@ impl World {
                 word
             }
             Output::Ring(order) => {
-                let whom = match &order.target {
-                    RingTarget::Devices(answer) => devices(answer),
-                    RingTarget::Outside(number) => format!("outside {number}"),
-                };
+                let word = format!("push rings {}", whom(&order.target));
                 self.rings.push(*order);
-                format!("push rings {whom}")
+                word
             }
             Output::GiveBack { old_leg, tone, .. } => {
                 format!("{} {old_leg}", if tone { "refuse" } else { "give back" })
@@ -380,6 +380,12 @@ impl World {
             Output::Settled(_, leg) => format!("settle {leg}"),
             Output::ReturnCode(_, leg, code) => format!("return {code} to {leg}"),
             Output::NoPush(_, leg, refusal) => format!("no push {leg}: {}", refusal.word()),
+            Output::Offer(order) => format!("offer rings {}", whom(&order.target)),
+            Output::Offered(_, Ok(open)) => {
+                self.offered = Some(open);
+                return;
+            }
+            Output::Offered(_, Err(refusal)) => format!("not offered: {refusal}"),
         };
         self.said.push(word);
     }
@@ -641,6 +647,57 @@ impl World {
         self.tell(Input::StarCode(asked));
     }
 
+    /// Somebody at no phone wants a call of `extension` to be moved: `1000`, or `1000 from 1001`.
+    pub fn offers(&mut self, kind: Kind, whose: &str, to: &str) {
+        let (whose, from) = match whose.split_once(" from ") {
+            Some((whose, from)) => (whose, Some(from.parse().unwrap())),
+            None => (whose, None),
+        };
+        self.asks += 1;
+        let request = OfferRequest {
+            kind,
+            extension: extension(whose),
+            from,
+            to: to.parse().unwrap(),
+        };
+        self.tell(Input::Offer(AskId(self.asks), request));
+    }
+
+    /// A leg that rings for what was last offered.
+    pub fn offer_rings(&mut self, written: &str) {
+        let id = self.offered.as_ref().expect("an offer").id;
+        self.begin(written, Direction::Outbound, None, Some(id));
+    }
+
+    /// The leg has been answered, and asks for the call.
+    pub fn takes_offer(&mut self, name: &str) {
+        self.answers(name);
+        self.asks_to_take(name);
+    }
+
+    /// The question alone.
+    pub fn asks_to_take(&mut self, name: &str) {
+        let id = self.offered.as_ref().expect("an offer").id;
+        self.asks += 1;
+        let asked = Asked {
+            ask: AskId(self.asks),
+            switch: self.switch.clone(),
+            new_leg: leg(name),
+            device: None,
+            dialled: "callhop_take".into(),
+            phone: None,
+            codecs: Vec::new(),
+        };
+        self.tell(Input::Take(asked, id));
+    }
+
+    /// What was last offered is withdrawn.
+    pub fn withdraws(&mut self) {
+        let id = self.offered.as_ref().expect("an offer").id;
+        self.asks += 1;
+        self.tell(Input::Withdraw(AskId(self.asks), id));
+    }
+
     /// Before a star code of that device is answered, the driver reads the legs again on which the answer depends.
     pub fn rereads(&mut self, of: &str) {
         let legs = self.core.legs_to_ask(&self.switch, &device(of));
@@ -778,6 +835,13 @@ impl World {
 
     pub fn moves(&self) -> usize {
         self.core.switch(&self.switch).unwrap().moves()
+    }
+}
+
+fn whom(target: &RingTarget) -> String {
+    match target {
+        RingTarget::Devices(answer) => devices(answer),
+        RingTarget::Outside(number) => format!("outside {number}"),
     }
 }
 

@@ -230,6 +230,13 @@ pub enum Then {
         /// The channel to be talked to.
         far: Uuid36,
     },
+    /// `<number> XML <context>`: it goes on in the dialplan.
+    Extension {
+        /// The extension.
+        number: Number,
+        /// Its context.
+        context: Word,
+    },
     /// `&park()`.
     Park,
 }
@@ -343,6 +350,7 @@ impl Api {
                 };
                 let then = match then {
                     Then::Intercept { far } => format!("&intercept({far})"),
+                    Then::Extension { number, context } => format!("{number} XML {context}"),
                     Then::Park => "&park()".to_owned(),
                 };
                 return out.api(self.name(), &[&format!("{braces}{dial}"), &then]);

@@ -201,6 +201,8 @@ pub(crate) enum Ask {
     Star,
     /// Does the push of this leg go on?
     Push,
+    /// May this leg, to which a call was offered, have it?
+    Take,
 }
 
 impl fmt::Display for Ask {
@@ -209,6 +211,7 @@ impl fmt::Display for Ask {
             Self::Hunt => "hunt",
             Self::Star => "star",
             Self::Push => "push",
+            Self::Take => "take",
         })
     }
 }

@@ -161,6 +161,7 @@ impl World {
             Ask::Hunt => self.hunt(caller, answer.strip_suffix('\n').unwrap_or(&answer)),
             Ask::Push => self.beat(caller, answer.strip_suffix('\n').unwrap_or(&answer)),
             Ask::Star => self.star(caller, answer.strip_suffix('\n').unwrap_or(&answer)),
+            Ask::Take => self.take(caller, answer.strip_suffix('\n').unwrap_or(&answer)),
         }
     }
 
@@ -210,6 +211,25 @@ impl World {
             }
             ["refuse", cause] if is_cause(cause) => self.refuse(caller, cause),
             _ => self.refuse(caller, NO_ANSWER),
+        }
+    }
+
+    /// Who was offered a call has answered.
+    fn take(&mut self, leg: &Uuid, answer: &str) {
+        let words: Vec<&str> = answer.split(' ').collect();
+        let taken = match words.as_slice() {
+            ["intercept", far, codec] if is_uuid(far) && is_codec(codec) => {
+                self.set_var(leg, "transfer_ringback", RINGBACK);
+                self.set_var(leg, "hangup_after_bridge", "true");
+                self.intercept(leg, far)
+            }
+            _ => false,
+        };
+        if !taken {
+            self.change(leg, |channel| {
+                channel.refusal = Some("not_offered".to_owned())
+            });
+            self.play(leg, Tone::Refusal);
         }
     }
 

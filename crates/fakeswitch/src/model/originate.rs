@@ -2,14 +2,15 @@
 //!
 //! All legs ring at once; the first that answers wins and the others lose the race. The result is that of a job, because
 //! it comes when somebody has answered or nobody will: `+OK <uuid>` or `-ERR <cause>`. Refuses groups one after the other
-//! (`|`) and other applications.
+//! (`|`) and other applications. `callhop_take XML <context>` in the place of the application is the product's own extension
+//! for whoever answers an offer.
 
 use std::time::Duration;
 
 use super::{
     Timer, World,
     calls::By,
-    channel::{Profile, State, Task, Uuid, Vars},
+    channel::{Ask, Profile, State, Task, Uuid, Vars},
     links::Job,
 };
 use crate::dialstring::{self, Endpoint, Leg};
@@ -21,11 +22,17 @@ pub(super) struct Targets {
     pub(super) vars: Vec<(String, String)>,
 }
 
+/// What the leg does that has answered.
+enum Then {
+    Intercept(String),
+    Take,
+}
+
 /// An `originate` that still rings.
 pub(super) struct Origination {
     job: Job,
     legs: Vec<Uuid>,
-    intercept: String,
+    then: Then,
     cause: String,
 }
 
@@ -74,11 +81,9 @@ impl World {
     /// `originate` as a job.
     pub(super) fn originate(&mut self, job: Job) {
         let argument = job.argument.clone();
-        let parsed = argument.rsplit_once(" &intercept(");
-        let parsed = parsed.and_then(|(dial, rest)| Some((dial, rest.strip_suffix(')')?)));
-        let Some((dial, far)) = parsed else {
-            let usage = "-USAGE: <call url> &intercept(<uuid>)\n".to_owned();
-            return self.job_done(job, usage);
+        let Some((dial, then)) = parse(&argument) else {
+            let usage = "-USAGE: <call url> &intercept(<uuid>) | callhop_take XML <context>\n";
+            return self.job_done(job, usage.to_owned());
         };
         let groups = dialstring::parse(dial);
         let [group] = groups.as_slice() else {
@@ -89,7 +94,7 @@ impl World {
         let mut origination = Origination {
             job,
             legs: Vec::new(),
-            intercept: far.to_owned(),
+            then,
             cause: "NO_ROUTE_DESTINATION".to_owned(),
         };
         for leg in group {
@@ -210,8 +215,13 @@ impl World {
             leg.vars.set("originate_disposition", "SUCCESS");
             leg.state = State::Execute;
         });
-        if !self.intercept(leg, &origination.intercept) {
-            self.hangup(leg, "NORMAL_CLEARING", By::Switch);
+        match origination.then {
+            Then::Take => self.ask(leg, Ask::Take),
+            Then::Intercept(far) => {
+                if !self.intercept(leg, &far) {
+                    self.hangup(leg, "NORMAL_CLEARING", By::Switch);
+                }
+            }
         }
     }
 
@@ -236,4 +246,13 @@ impl World {
             self.hangup(&leg, "NO_ANSWER", By::Switch);
         }
     }
+}
+
+fn parse(argument: &str) -> Option<(&str, Then)> {
+    if let Some((dial, _)) = argument.rsplit_once(" callhop_take XML ") {
+        return Some((dial, Then::Take));
+    }
+    let (dial, rest) = argument.rsplit_once(" &intercept(")?;
+    let far = rest.strip_suffix(')')?;
+    Some((dial, Then::Intercept(far.to_owned())))
 }

@@ -1,10 +1,13 @@
 //! What comes with a request, read strictly; what cannot be read is a [`Problem`] like any other.
 
+use std::fmt;
+use std::str::FromStr;
+
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use callhop_calls::id::{ExtensionId, IdError};
+use callhop_calls::id::ExtensionId;
 use callhop_store::{Expected, Revision};
 use serde::de::DeserializeOwned;
 
@@ -41,10 +44,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The extension that the address names.
-pub(crate) struct Named(pub(crate) ExtensionId);
+/// What the address names: mostly an extension.
+pub(crate) struct Named<T = ExtensionId>(pub(crate) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl<S, T> FromRequestParts<S> for Named<T>
+where
+    S: Send + Sync,
+    T: FromStr<Err: fmt::Display>,
+{
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -53,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
             .map_err(|rejection| Problem::bad(rejection.body_text()))?;
         let id = text
             .parse()
-            .map_err(|error: IdError| Problem::bad(error.to_string()))?;
+            .map_err(|error: T::Err| Problem::bad(error.to_string()))?;
         Ok(Self(id))
     }
 }

@@ -2,14 +2,20 @@
 
 use axum::Json;
 use axum::extract::State;
-use callhop_calls::id::{DeviceId, ExtensionId, MoveId, SwitchName};
-use callhop_calls::journal::{Kind, Outcome, PastMove, Stage};
+use axum::http::StatusCode;
+use callhop_calls::core::OfferRequest;
+use callhop_calls::id::{DeviceId, ExtensionId, MoveId, Number, SwitchName};
+use callhop_calls::journal::{Kind, OpenMove, Outcome, PastMove, Stage};
+use callhop_store::Scope;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::Query;
-use super::{Failures, Problem};
+use tracing::info;
+
+use super::extract::{Body, Named, Query};
+use super::{Failures, Problem, Refusals};
 use crate::controller::Controller;
+use crate::http::auth::Holder;
 use crate::http::schema;
 use crate::when;
 
@@ -108,4 +114,107 @@ pub(crate) async fn list(
     let moves = store.moves(which.extension.as_ref(), limit).await?;
     let moves = moves.into_iter().map(MoveDoc::of).collect();
     Ok(Json(MoveList { moves }))
+}
+
+/// Where a call shall come.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pull {
+    /// The number of the own device that rings, and gets the call when it is answered.
+    #[schema(value_type = schema::Number)]
+    to: Number,
+    /// Only the call of this own device; without it the one that `*33` would take.
+    #[schema(value_type = Option<schema::Number>)]
+    from: Option<Number>,
+}
+
+/// Where a call shall go.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Push {
+    /// What rings, and gets the call when it is answered: an extension, a device of the domain, or a number outside that
+    /// `push.allow` allows.
+    #[schema(value_type = schema::Number)]
+    to: Number,
+    /// Only the call of this own device.
+    #[schema(value_type = Option<schema::Number>)]
+    from: Option<Number>,
+}
+
+/// Rings one of the extension's devices and gives it the extension's call when it is answered.
+///
+/// Until then the call goes on where it is. What became of it is told by `/v1/moves` and `/v1/events`.
+#[utoipa::path(post, path = "/v1/extensions/{extension}/pull", tag = "moves", request_body = Pull,
+    params(("extension" = schema::ExtensionName, Path, description = "number@domain")),
+    responses((status = 202, description = "it rings", body = MoveDoc), Failures, Refusals),
+    security(("token" = ["move"])))]
+pub(crate) async fn pull(
+    State(controller): State<Controller>,
+    holder: Holder,
+    Named(extension): Named,
+    Body(Pull { to, from }): Body<Pull>,
+) -> Result<(StatusCode, Json<MoveDoc>), Problem> {
+    let kind = Kind::Pull;
+    let request = OfferRequest {
+        kind,
+        extension,
+        from,
+        to,
+    };
+    offer(&controller, &holder, request).await
+}
+
+/// Rings a number and gives it the extension's call when it is answered.
+///
+/// Until then the call goes on where it is. What became of it is told by `/v1/moves` and `/v1/events`.
+#[utoipa::path(post, path = "/v1/extensions/{extension}/push", tag = "moves", request_body = Push,
+    params(("extension" = schema::ExtensionName, Path, description = "number@domain")),
+    responses((status = 202, description = "it rings", body = MoveDoc), Failures, Refusals),
+    security(("token" = ["move"])))]
+pub(crate) async fn push(
+    State(controller): State<Controller>,
+    holder: Holder,
+    Named(extension): Named,
+    Body(Push { to, from }): Body<Push>,
+) -> Result<(StatusCode, Json<MoveDoc>), Problem> {
+    let kind = Kind::Push;
+    let request = OfferRequest {
+        kind,
+        extension,
+        from,
+        to,
+    };
+    offer(&controller, &holder, request).await
+}
+
+async fn offer(
+    controller: &Controller,
+    holder: &Holder,
+    request: OfferRequest,
+) -> Result<(StatusCode, Json<MoveDoc>), Problem> {
+    let actor = holder.may(Scope::Move)?;
+    let kind = request.kind;
+    let open = controller.offer(request).await?;
+    info!(id = %open.id, extension = %open.extension, kind = kind.word(), to = open.to, by = %actor, "a call is offered");
+    Ok((StatusCode::ACCEPTED, Json(MoveDoc::of(under_way(open)))))
+}
+
+/// Withdraws a move of the API that nobody has answered yet. The call goes on where it is.
+#[utoipa::path(delete, path = "/v1/moves/{id}", tag = "moves",
+    params(("id" = String, Path, description = "the move's id")),
+    responses((status = 200, description = "nobody rings any more", body = MoveDoc), Failures, Refusals),
+    security(("token" = ["move"])))]
+pub(crate) async fn withdraw(
+    State(controller): State<Controller>,
+    holder: Holder,
+    Named(id): Named<MoveId>,
+) -> Result<Json<MoveDoc>, Problem> {
+    let actor = holder.may(Scope::Move)?;
+    let open = controller.withdraw(id).await?;
+    info!(%id, by = %actor, "an offer was withdrawn");
+    Ok(Json(MoveDoc::of(under_way(open))))
+}
+
+fn under_way(begun: OpenMove) -> PastMove {
+    PastMove { begun, end: None }
 }

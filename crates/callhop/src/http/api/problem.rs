@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use callhop_calls::core::OfferRefusal;
 use callhop_store::{
     AddExtensionError, Changed, DatabaseError, PutExtensionError, RemoveExtensionError,
     ResetRouteError, SetRouteError,
@@ -13,6 +14,8 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as Documented, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
+
+use crate::controller::OfferError;
 
 /// A refusal.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -217,6 +220,26 @@ impl From<ResetRouteError> for Problem {
             ResetRouteError::Database(error) => error.into(),
             ResetRouteError::Changed(changed) => Self::changed(changed),
             unknown @ ResetRouteError::UnknownExtension(_) => Self::not_found(unknown.to_string()),
+        }
+    }
+}
+
+impl From<OfferError> for Problem {
+    fn from(error: OfferError) -> Self {
+        match error {
+            OfferError::Ending => Self::ending(),
+            OfferError::Refused(refusal) => match refusal {
+                OfferRefusal::Stale => Self::unavailable(refusal.to_string()),
+                OfferRefusal::NoExtension(_) | OfferRefusal::NotOffered(_) => {
+                    Self::not_found(refusal.to_string())
+                }
+                OfferRefusal::Pull(_)
+                | OfferRefusal::Push(_)
+                | OfferRefusal::HasIt(_)
+                | OfferRefusal::NotTalking(_)
+                | OfferRefusal::NotRegistered(_)
+                | OfferRefusal::OfferedAlready(_) => Self::refused(refusal.to_string()),
+            },
         }
     }
 }
