@@ -135,7 +135,9 @@ async fn every_documented_address_is_there_and_every_change_needs_its_token() {
     site::schema::check_references(&site.document, &site.document);
     let mut changes = 0;
     for (template, item) in paths {
-        let path = template.replace("{extension}", "1000@lab.test");
+        let path = template
+            .replace("{extension}", "1000@lab.test")
+            .replace("{id}", "00000000-0000-0000-0000-000000000001");
         for (method, operation) in item.as_object().unwrap() {
             let method = method.to_uppercase();
             let needs = operation["security"].is_array();
@@ -166,7 +168,7 @@ async fn every_documented_address_is_there_and_every_change_needs_its_token() {
             }
         }
     }
-    assert_eq!(changes, 4);
+    assert_eq!(changes, 7);
     let set = |token: &str, method, path, body| site.change(method, path, &[token], body);
     let devices = r#"{"devices":["1001"]}"#;
     let route = site.token("reception", "route");
@@ -274,6 +276,127 @@ async fn a_call_is_seen_with_its_devices_and_moves() {
         site.get("/v1/moves?extension=2000@lab.test").body["moves"],
         json!([])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_pulled_and_pushed_by_who_is_at_no_phone() {
+    let site = Site::start().await;
+    let desk = site.fake.register("1001@lab.test").await.unwrap();
+    let mobile = site.fake.register("1002@lab.test").await.unwrap();
+    let colleague = site.fake.register("2001@lab.test").await.unwrap();
+    let customer = site.fake.outside("901").await.unwrap();
+    let token = site.token("switchboard", "move");
+    let post =
+        |what: &str, body: &str| site.change("POST", &format!("{ONE}/{what}"), &[&token], body);
+    let last = || site.get("/v1/moves?limit=1").is(200).body["moves"][0].clone();
+    let ended = async |outcome: &str| {
+        site.until("/v1/moves?limit=1", |answer| {
+            answer.body["moves"][0]["outcome"] == outcome
+        })
+        .await;
+    };
+    let rings = |phone: &callhop_fakeswitch::PhoneView| phone.ringing().count() == 1;
+    let is_free = |phone: &callhop_fakeswitch::PhoneView| phone.calls.is_empty();
+
+    post("pull", r#"{"to":"1002"}"#).says(409, "no other device of the extension has a call");
+    customer.dial("1000").await.unwrap();
+    desk.wait_until(rings, SOON).await.unwrap();
+    post("push", r#"{"to":"2000"}"#).says(409, "has not been answered yet");
+    desk.answer().await.unwrap();
+    customer
+        .wait_until(|p| p.talks_to("1001"), SOON)
+        .await
+        .unwrap();
+    mobile.wait_until(is_free, SOON).await.unwrap();
+    for (what, body, status, words) in [
+        (
+            "pull",
+            r#"{"to":"1001"}"#,
+            409,
+            "1001@lab.test has that call already",
+        ),
+        (
+            "pull",
+            r#"{"to":"1003"}"#,
+            409,
+            "1003@lab.test is not registered",
+        ),
+        (
+            "pull",
+            r#"{"to":"2001"}"#,
+            409,
+            "2001 is not a device of the extension",
+        ),
+        (
+            "push",
+            r#"{"to":"0190123"}"#,
+            409,
+            "push.allow has no pattern for it",
+        ),
+        ("push", r#"{"to":"1 2"}"#, 400, "not allowed"),
+        ("push", r#"{}"#, 400, "missing field"),
+    ] {
+        post(what, body).says(status, words);
+    }
+    let reader = site.token("page", "route");
+    site.change(
+        "POST",
+        &format!("{ONE}/pull"),
+        &[&reader],
+        r#"{"to":"1002"}"#,
+    )
+    .says(403, "scope move");
+
+    // The call goes on until somebody answers.
+    let offered = post("pull", r#"{"to":"1002"}"#).is(202).body;
+    assert_eq!(
+        (&offered["stage"], &offered["from"]),
+        (&json!("offered"), &json!("1001@lab.test"))
+    );
+    let seen = mobile.wait_until(rings, SOON).await.unwrap();
+    assert_eq!(seen.ringing().next().unwrap().display, "901");
+    assert!(customer.view().await.unwrap().talks_to("1001"));
+    post("pull", r#"{"to":"1002"}"#).says(409, "being offered already");
+    mobile.answer().await.unwrap();
+    customer
+        .wait_until(|p| p.talks_to("1002"), SOON)
+        .await
+        .unwrap();
+    ended("moved").await;
+    assert_eq!(
+        (&last()["id"], &last()["kind"]),
+        (&offered["id"], &json!("pull"))
+    );
+    desk.wait_until(is_free, SOON).await.unwrap();
+
+    // Nobody takes it, or it is withdrawn: nothing has happened to it.
+    post("push", r#"{"to":"2000","from":"1002"}"#).is(202);
+    colleague.wait_until(rings, SOON).await.unwrap();
+    colleague.reject().await.unwrap();
+    ended("not_moved").await;
+    assert_eq!(last()["cause"], "call_rejected");
+    let offered = post("push", r#"{"to":"2001"}"#).is(202).body;
+    colleague.wait_until(rings, SOON).await.unwrap();
+    let path = format!("/v1/moves/{}", offered["id"].as_str().unwrap());
+    site.change("DELETE", &path, &[&token], "").is(200);
+    colleague.wait_until(is_free, SOON).await.unwrap();
+    ended("not_moved").await;
+    assert_eq!(last()["cause"], "cancelled");
+    site.change("DELETE", &path, &[&token], "")
+        .says(404, "no offer, or not any more");
+    site.change("DELETE", "/v1/moves/x", &[&token], "")
+        .says(400, "not the id of a move");
+    assert!(customer.view().await.unwrap().talks_to("1002"));
+
+    post("push", r#"{"to":"2000"}"#).is(202);
+    colleague.wait_until(rings, SOON).await.unwrap();
+    colleague.answer().await.unwrap();
+    customer
+        .wait_until(|p| p.talks_to("2001"), SOON)
+        .await
+        .unwrap();
+    ended("moved").await;
+    assert_eq!(last()["kind"], "push");
 }
 
 #[tokio::test(flavor = "multi_thread")]

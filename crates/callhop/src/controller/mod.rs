@@ -174,6 +174,19 @@ impl Controller {
     /// There is no such call, or it may not go there; and the program ends.
     pub async fn offer(&self, request: OfferRequest) -> Result<OpenMove, OfferError> {
         self.bring_up_to_date().await;
+        for (name, commands) in self.switches.iter() {
+            commands.hurry_events();
+            let (of, on) = (request.extension.clone(), name.clone());
+            let legs = self.core.view(move |core, _| {
+                let device = core.directory().extension(&of)?.device_ids().next()?;
+                Some(core.legs_to_ask(&on, &device))
+            });
+            let legs = legs.await.ok_or(OfferError::Ending)?;
+            // Of a switch that can't be asked the core knows that it is stale.
+            if let Ok((read, absent)) = commands.read(legs.unwrap_or_default()).await {
+                self.core.send(Input::Reread(name.clone(), read, absent));
+            }
+        }
         let (reply, answer) = oneshot::channel();
         self.core.put(Message::Offer(request, reply));
         Ok(answer.await.map_err(|_| OfferError::Ending)??)
