@@ -218,11 +218,33 @@ impl Controller {
     /// # Errors
     /// When nobody listens, or nobody answers within a second.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
+        self.ask("GET", path, "", "")
+    }
+
+    /// Changes something over its API; the status code and the body.
+    ///
+    /// # Errors
+    /// As [`Controller::get`].
+    pub fn change(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &str,
+    ) -> Result<(u16, String)> {
+        let head = format!(
+            "Authorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        self.ask(method, path, &head, body)
+    }
+
+    fn ask(&self, method: &str, path: &str, head: &str, body: &str) -> Result<(u16, String)> {
         let mut link = TcpStream::connect_timeout(&self.setup.http, Duration::from_secs(1))?;
         link.set_read_timeout(Some(Duration::from_secs(1)))?;
         write!(
             link,
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{head}Connection: close\r\n\r\n{body}",
             self.setup.http
         )?;
         let mut answer = Vec::new();

@@ -228,7 +228,8 @@ impl Stage<'_> {
     }
 
     /// What stands for the step between two bridges: the fake has no packets that could be missing.
-    fn step(&self) -> Sound {
+    #[must_use]
+    pub fn step(&self) -> Sound {
         if self.site.kind().has_packets() {
             Sound::NoPackets
         } else {

@@ -12,6 +12,7 @@ pub mod faults;
 pub mod held;
 pub mod hunting;
 pub mod identity;
+pub mod offers;
 pub mod pull;
 pub mod push;
 pub mod push_back;
@@ -75,6 +76,7 @@ pub fn all() -> Vec<Story> {
         push_digits::STORIES,
         ringing::STORIES,
         held::STORIES,
+        offers::STORIES,
         routing::STORIES,
         hunting::STORIES,
         faults::STORIES,
