@@ -60,15 +60,22 @@ impl Hand {
 impl Stage<'_> {
     /// The last move has ended, and nothing was moved.
     fn moved_to_nothing(&mut self, cause: &str) -> Result<()> {
+        self.last_move(cause, |last| {
+            last["outcome"] == "not_moved" && last["cause"] == cause
+        })
+    }
+
+    /// The last move of the journal is so.
+    fn last_move(&mut self, what: &str, so: impl Fn(&serde_json::Value) -> bool) -> Result<()> {
         let until = Instant::now() + SOON;
         loop {
             let (_, text) = self.site.controller().get("/v1/moves?limit=1")?;
             let found: serde_json::Value = serde_json::from_str(&text)?;
             let last = &found["moves"][0];
-            if last["outcome"] == "not_moved" && last["cause"] == cause {
+            if so(last) {
                 return Ok(());
             }
-            ensure!(Instant::now() < until, "{cause} was expected of {last}");
+            ensure!(Instant::now() < until, "{what} was expected of {last}");
             // The journal tells nobody.
             thread::sleep(Duration::from_millis(20));
         }
@@ -261,8 +268,10 @@ fn killed(stage: &mut Stage<'_>) -> Result<()> {
         let talk = stage.talk(direction, Phone::P1001)?;
         stage.let_ring(&[Phone::P2002])?;
         let since = stage.site.now();
-        hand.offers(stage, "push", r#"{"to":"2002"}"#)?;
+        let id = hand.offers(stage, "push", r#"{"to":"2002"}"#)?;
         let call = stage.rings(Phone::P2002, since)?;
+        // A slow disk holds up no move: what is killed here shall have written it.
+        stage.last_move("an open move", |last| last["id"] == id.as_str())?;
         stage.site.controller().kill()?;
         // Nobody answers the question of who takes it: the refusal tone, and the call goes on.
         stage.site.answer(call)?;

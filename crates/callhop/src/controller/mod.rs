@@ -173,9 +173,12 @@ impl Controller {
     /// # Errors
     /// There is no such call, or it may not go there; and the program ends.
     pub async fn offer(&self, request: OfferRequest) -> Result<OpenMove, OfferError> {
-        self.bring_up_to_date().await;
-        for (name, commands) in self.switches.iter() {
+        for commands in self.switches.values() {
             commands.hurry_events();
+        }
+        // No leg tells here that what happened before has been reported, and nobody waits at a phone.
+        tokio::join!(self.bring_up_to_date(), tokio::time::sleep(EVENT_LAG));
+        for (name, commands) in self.switches.iter() {
             let (of, on) = (request.extension.clone(), name.clone());
             let legs = self.core.view(move |core, _| {
                 let device = core.directory().extension(&of)?.device_ids().next()?;
