@@ -169,7 +169,7 @@ impl<'a> Script<'a> {
         let of = *part;
         let fits = move |view: &PhoneView| Shown::of(&of, view).line() == wanted;
         if phone.wait_until(fits, PATIENCE).await.is_ok() {
-            writeln!(out, "      {:<14} {wanted}", part.name)?;
+            writeln!(out, "     {:<13} {wanted}", part.name)?;
             return Ok(Played::AsTold);
         }
         let now = Shown::of(part, &phone.view().await?).line();
@@ -184,14 +184,14 @@ impl<'a> Script<'a> {
     ) -> anyhow::Result<Played> {
         let (part, phone) = self.desk.phone(id)?;
         let fits = move |view: &PhoneView| words::heard(latest(view)) == wanted;
-        let text = format!("has heard {}", wanted.join(", "));
+        let text = format!("heard {}", wanted.join(", "));
         if phone.wait_until(fits, PATIENCE).await.is_ok() {
-            writeln!(out, "      {:<14} {text}", part.name)?;
+            writeln!(out, "     {:<13} {text}", part.name)?;
             return Ok(Played::AsTold);
         }
         let view = phone.view().await?;
         let now = words::heard(latest(&view)).join(", ");
-        Ok(otherwise(part, &text, &format!("has heard {now}")))
+        Ok(otherwise(part, &text, &format!("heard {now}")))
     }
 
     async fn silent(&self, ids: &[&str], out: &mut (impl Write + Send)) -> anyhow::Result<Played> {
@@ -202,7 +202,7 @@ impl<'a> Script<'a> {
                 let now = Shown::of(part, &view).line();
                 return Ok(otherwise(part, "idle", &now));
             }
-            writeln!(out, "      {:<14} does not ring", part.name)?;
+            writeln!(out, "     {:<13} does not ring", part.name)?;
         }
         Ok(Played::AsTold)
     }
@@ -247,7 +247,7 @@ impl<'a> Script<'a> {
         if in_time && now == wanted {
             let took = moves.first().and_then(|it| it.end.as_ref()?.took_ms);
             let took = took.map_or_else(String::new, |ms| format!(", {ms} ms"));
-            writeln!(out, "      {:<14} {now}{took}", "Controller")?;
+            writeln!(out, "     {:<13} {now}{took}", "Controller")?;
             return Ok(Played::AsTold);
         }
         Ok(Played::Otherwise(format!(
@@ -261,7 +261,7 @@ impl<'a> Script<'a> {
         let now = target(route.as_ref());
         if now == wanted {
             let text = format!("calls to {EXTENSION} ring {now}");
-            writeln!(out, "      {:<14} {text}", "Controller")?;
+            writeln!(out, "     {:<13} {text}", "Controller")?;
             return Ok(Played::AsTold);
         }
         Ok(Played::Otherwise(format!(
