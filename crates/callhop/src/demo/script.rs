@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use callhop_calls::directory::{Route, RouteTarget};
 use callhop_calls::id::ExtensionId;
-use callhop_calls::journal::PastMove;
+use callhop_calls::journal::{Outcome, PastMove};
 use callhop_fakeswitch::{Heard, PhoneView};
 use callhop_store::Actor;
 use tokio::sync::watch;
@@ -245,7 +245,9 @@ impl<'a> Script<'a> {
         let moves = self.controller.store().moves(Some(&id), 1).await?;
         let now = moves.first().map_or_else(|| "no move".to_owned(), in_words);
         if in_time && now == wanted {
-            let took = moves.first().and_then(|it| it.end.as_ref()?.took_ms);
+            let end = moves.first().and_then(|it| it.end.as_ref());
+            let moved = end.filter(|end| end.outcome == Outcome::Moved);
+            let took = moved.and_then(|end| end.took_ms);
             let took = took.map_or_else(String::new, |ms| format!(", {ms} ms"));
             writeln!(out, "     {:<13} {now}{took}", "Controller")?;
             return Ok(Played::AsTold);
@@ -375,5 +377,60 @@ fn target(route: Option<&Route>) -> String {
         None => "all devices".to_owned(),
         Some(RouteTarget::Device(device)) => format!("only {}", device.number),
         Some(RouteTarget::Extension(id)) => format!("where {} rings", id.number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+    use crate::demo::{Demo, Pace};
+
+    #[tokio::test]
+    async fn what_is_not_as_told_is_said_and_counted() {
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let demo = Demo::start(anywhere, Pace::Script).await.unwrap();
+        let scenes = [
+            Scene {
+                title: "nobody has set a route",
+                steps: &[Step::Rings("only 1002")],
+            },
+            Scene {
+                title: "nobody calls",
+                steps: &[Step::Do("1001", Act::Answer)],
+            },
+            Scene {
+                title: "the mobile rings",
+                steps: &[
+                    Step::Do("customer", Act::Dial("1000")),
+                    Step::See("1002", "rings, shows Customer 5550100"),
+                    Step::Silent(&["1002"]),
+                ],
+            },
+            Scene {
+                title: "there is a beep",
+                steps: &[
+                    Step::Do("1001", Act::Dial("*51")),
+                    Step::See("1001", "idle: heard the beep"),
+                ],
+            },
+        ];
+        let mut out = Vec::new();
+        let script = Script::new(&demo.desk, &demo.controller, demo.news.clone());
+        assert!(!script.play(&scenes, &mut out).await.unwrap());
+        let text = String::from_utf8(out).unwrap();
+        let failed: Vec<&str> = text.lines().filter(|it| it.contains("FAILED")).collect();
+        assert_eq!(
+            failed,
+            [
+                "    FAILED: calls to 1000 should ring only 1002, and ring all devices",
+                "    FAILED: 1001 has no call that it could answer",
+                "    FAILED: Mobile: expected \"idle\", and it is \"rings, shows Customer 5550100\"",
+                "3 of 4 scenes FAILED",
+            ],
+            "{text}"
+        );
+        demo.end().await.unwrap();
     }
 }
