@@ -28,9 +28,19 @@ fn command(folder: &Path, line: &[&str]) -> Command {
     command
 }
 
+/// A place for a demo's database, in memory where there is such a place: what is tried here is not the disk.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}
+
 /// What a demo that ends by itself prints, its standard error, and its exit code.
 fn run(line: &[&str]) -> (String, String, Option<i32>) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let output = command(folder.path(), line).output().unwrap();
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
@@ -105,7 +115,7 @@ impl Drop for Desk {
 
 impl Desk {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let mut child = command(folder.path(), &["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .spawn()

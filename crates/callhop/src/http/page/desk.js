@@ -15,10 +15,11 @@
   // What each phone has buttons for: what is dialled, and what that does.
   const CUSTOMER = [["1000", "call Alex"], ["2000", "call Robin"]];
   const DEVICE = [
-    ["*33", "take the call"], ["*50", "ring only here"], ["*51", "ring all"], ["*492000", "ring at Robin’s"], ["2000", "call Robin"],
+    ["*33", "pull"], ["*50", "only here"], ["*51", "all ring"], ["*492000", "at Robin’s"], ["2000", "call Robin"],
   ];
-  const COLLEAGUE = [["1000", "call Alex"], ["*50", "ring only here"]];
-  const IN_CALL = [["*9", "push the call"], ["2000#", "to Robin"], ["1003#", "to the desktop"], ["*", "take it back"]];
+  const DEVICE_TALKS = [["*9", "push"], ["2000#", "to Robin"], ["1000#", "to my others"], ["*", "take back"]];
+  const COLLEAGUE = [["1000", "call Alex"], ["*50", "only here"]];
+  const COLLEAGUE_TALKS = [["*9", "push"], ["1000#", "to Alex"], ["*", "take back"]];
   const BADGES = { ringing: "ring", dialling: "ring", answered: "good", on_hold: "warn" };
 
   function element(name, attributes = {}, ...children) {
@@ -109,15 +110,16 @@
     const title = element("h3", { id: `phone-${phone.id}` }, `${phone.name} `, element("span", { class: "quiet" }, phone.number));
     const calls = element("ul", { class: "phone-calls" });
     const idle = element("p", { class: "quiet" });
-    const root = element("li", { class: "phone", role: "group", "aria-labelledby": title.id }, title,
+    const root = element("div", { class: "phone", role: "group", "aria-labelledby": title.id }, title,
       element("p", { class: "quiet" }, phone.extension ? `${phone.person}, extension ${phone.extension}` : "outside"),
       element("div", { class: "now" }, idle, calls));
     const card = { root, calls, idle, parts: new Map(), told: "" };
     const dial = (number) => act(phone, "dial", { number });
     if (phone.extension) {
       const digits = (keyed) => act(phone, "digits", { digits: keyed, call: card.talks });
-      card.dial = keypad(phone, "Number", "Dial", phone.extension === "1000" ? DEVICE : COLLEAGUE, dial);
-      card.digits = keypad(phone, "Digits", "Send", IN_CALL, digits);
+      const [idles, talks] = phone.extension === "1000" ? [DEVICE, DEVICE_TALKS] : [COLLEAGUE, COLLEAGUE_TALKS];
+      card.dial = keypad(phone, "Number", "Dial", idles, dial);
+      card.digits = keypad(phone, "Digits", "Send", talks, digits);
       root.append(card.dial, card.digits);
     } else {
       card.dial = quick(phone, CUSTOMER, dial);
@@ -185,11 +187,11 @@
 
   problem = element("p", { class: "error", role: "alert" });
   news = element("p", { class: "unseen", role: "status", "aria-live": "polite" });
-  grid = element("ul", { class: "phones" });
+  grid = element("div", { class: "phones" });
   document.querySelector("main").prepend(element("section", { id: "desk", "aria-labelledby": "desk-title" },
     element("h2", { id: "desk-title" }, "Phones"),
-    element("p", { class: "quiet" }, "The switch and these phones act, the controller is the real one. "
-      + "Call Alex as the customer, answer on the desk phone, then press *33 on the mobile."),
+    element("p", { class: "quiet" }, "Call Alex as the customer, answer on the desk phone, then press *33 on the mobile. "
+      + "Switch and phones act; the controller is the real one."),
     problem, news, grid));
   listen();
 })();
