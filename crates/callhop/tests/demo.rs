@@ -3,6 +3,8 @@
 // A test that cannot be set up fails.
 #![allow(clippy::unwrap_used)]
 
+mod site;
+
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
@@ -344,4 +346,18 @@ fn the_page_has_the_desk_and_nobody_acts_without_the_token() {
         assert!(text.contains(says), "{path} {body}: {text}");
     }
     desk.end();
+}
+
+#[tokio::test]
+async fn a_site_has_no_desk() {
+    let site = site::Site::start().await;
+    for path in ["/demo/phones", "/demo/events", "/desk.js", "/desk.css"] {
+        site.raw("GET", path, &[], None).is(404);
+    }
+    let token = site.token("all", "admin");
+    let number = Some(r#"{"number": "1000"}"#);
+    site.raw("POST", "/demo/phones/1001/dial", &[&token], number)
+        .is(404);
+    let page = site.raw("GET", "/", &[], None).is(200);
+    assert!(!page.text.contains("desk."), "{}", page.text);
 }

@@ -34,25 +34,28 @@ pub(super) async fn run(demo: Demo) -> Done {
     let port = if script { 0 } else { 8085 };
     let listen = listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let failed = |error| Failure::new(Exit::Failed, error);
-    let mut running = Running::start(listen, pace).await.map_err(failed)?;
-    let mut as_told = true;
+    let interrupted = || failed(anyhow::anyhow!("interrupted"));
+    let mut ending = std::pin::pin!(asked_to_end());
+    let mut running = tokio::select! {
+        started = Running::start(listen, pace) => started.map_err(failed)?,
+        () = &mut ending => return Err(interrupted()),
+    };
     let outcome = if script {
         tokio::select! {
-            played = running.play() => played.map(|played| as_told = played),
-            () = asked_to_end() => Err(anyhow::anyhow!("interrupted")),
+            played = running.play() => match played {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Failure::silent(Exit::Failed)),
+                Err(error) => Err(failed(error)),
+            },
+            () = &mut ending => Err(interrupted()),
         }
     } else {
         println!("{}", running.greeting());
         tokio::select! {
             ended = running.until_ended() => return ended.map_err(failed),
-            () = asked_to_end() => Ok(()),
+            () = &mut ending => Ok(()),
         }
     };
     running.end().await.map_err(failed)?;
-    outcome.map_err(failed)?;
-    if as_told {
-        Ok(())
-    } else {
-        Err(Failure::silent(Exit::Failed))
-    }
+    outcome
 }

@@ -20,7 +20,7 @@ pub(super) static SCENES: [Scene; 12] = [
             See("1002", "idle: answered elsewhere, no missed call"),
             Do("1002", Dial("*33")),
             See("1002", "talks to the customer, shows Customer 5550100"),
-            See("1001", "idle: its call was ended"),
+            See("1001", "idle: released"),
             See("customer", "talks to Alex on the mobile, shows 1001"),
             Heard(
                 "customer",
@@ -73,7 +73,7 @@ pub(super) static SCENES: [Scene; 12] = [
             See("2001", "talks to Alex on the desk phone, shows Alex 1001"),
             Do("1003", Dial("*331002")),
             See("1003", "talks to the customer, shows Customer 5550100"),
-            See("1002", "idle: its call was ended"),
+            See("1002", "idle: released"),
             See("2001", "talks to Alex on the desk phone, shows Alex 1001"),
             Moved("pull from 1002 to 1003: moved"),
         ],
@@ -95,7 +95,7 @@ pub(super) static SCENES: [Scene; 12] = [
             See("customer", "hears ringback, shows 1001"),
             Do("2001", Answer),
             See("2001", "talks to the customer, shows Customer 5550100"),
-            See("1001", "idle: its call was ended"),
+            See("1001", "idle: released"),
             Heard(
                 "customer",
                 &["ringback", "Alex on the desk phone", "ringback", "Robin"],

@@ -134,7 +134,7 @@ fn ending(call: &EndedCall) -> String {
     }
     match call.end {
         End::HungUp => "hung up",
-        End::Released => "its call was ended",
+        End::Released => "released",
         End::AnsweredElsewhere => "answered elsewhere, no missed call",
         End::Missed => "missed call",
         End::Failed => "not answered",

@@ -15,9 +15,9 @@
   // What each phone has buttons for: what is dialled, and what that does.
   const CUSTOMER = [["1000", "call Alex"], ["2000", "call Robin"]];
   const DEVICE = [
-    ["*33", "pull"], ["*50", "only here"], ["*51", "all ring"], ["*492000", "at Robin’s"], ["2000", "call Robin"],
+    ["*33", "pull"], ["*50", "only here"], ["*51", "all ring"], ["*492000", "at Robin's"], ["2000", "call Robin"],
   ];
-  const DEVICE_TALKS = [["*9", "push"], ["2000#", "to Robin"], ["1000#", "to my others"], ["*", "take back"]];
+  const DEVICE_TALKS = [["*9", "push"], ["2000#", "to Robin"], ["1000#", "my others"], ["*", "take back"]];
   const COLLEAGUE = [["1000", "call Alex"], ["*50", "only here"]];
   const COLLEAGUE_TALKS = [["*9", "push"], ["1000#", "to Alex"], ["*", "take back"]];
   const BADGES = { ringing: "ring", dialling: "ring", answered: "good", on_hold: "warn" };
