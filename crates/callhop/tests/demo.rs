@@ -348,7 +348,7 @@ fn the_page_has_the_desk_and_nobody_acts_without_the_token() {
     desk.end();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_site_has_no_desk() {
     let site = site::Site::start().await;
     for path in ["/demo/phones", "/demo/events", "/desk.js", "/desk.css"] {
