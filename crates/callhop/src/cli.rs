@@ -2,6 +2,7 @@
 //!
 //! Owns the words, what is printed, and the exit codes. Standard output is for results, standard error for everything else.
 
+mod demo;
 mod dialplan;
 mod doctor;
 mod extension;
@@ -62,6 +63,12 @@ enum Command {
     ///
     /// A switch or a database that does not answer yet is waited for. Logs go to standard error.
     Run,
+    /// Try everything without a switch: phones on a page, a switch that acts, and the real controller between them
+    ///
+    /// No configuration is read, and nothing is kept: the database is in a temporary folder. Prints the page's address with a
+    /// token in it, and three things to try.
+    #[command(after_help = "Examples:\n  callhop demo\n  callhop demo --script")]
+    Demo(demo::Demo),
     /// People and their devices
     #[command(subcommand)]
     Extension(extension::Command),
@@ -194,6 +201,7 @@ async fn run(arguments: Arguments) -> Done {
     match &arguments.command {
         Command::Completions { shell } => return generate::completions(*shell),
         Command::Man { folder } => return generate::man(folder),
+        Command::Demo(wanted) => return demo::run(*wanted).await,
         _ => {}
     }
     // A variable that is not Unicode is none of ours.
@@ -224,6 +232,7 @@ async fn run(arguments: Arguments) -> Done {
         Command::Doctor(Json { json }) => doctor::run(&config, json).await,
         Command::Dialplan(command) => dialplan::run(&config, command),
         Command::Guide(wanted) => guide::run(&config, wanted).await,
+        Command::Demo(wanted) => demo::run(wanted).await,
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { folder } => generate::man(&folder),
         Command::Config(ConfigCommand::Check(Json { json })) => {

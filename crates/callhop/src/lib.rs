@@ -4,6 +4,7 @@ pub mod asterisk;
 pub mod cli;
 pub mod config;
 pub mod controller;
+mod demo;
 pub mod dialplan;
 pub mod doctor;
 pub mod freeswitch;

@@ -26,7 +26,8 @@ use callhop_calls::core::{Input, OfferRefusal, OfferRequest, PushWord};
 use callhop_calls::id::{ChannelId, Domain, ExtensionId, MoveId, SwitchName};
 use callhop_calls::journal::OpenMove;
 use callhop_store::Store;
-use tokio::sync::oneshot;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
 use tracing::info;
 
 use crate::config::Config;
@@ -307,6 +308,17 @@ impl Controller {
     }
 }
 
+/// What a program brings along that runs the controller inside itself.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    /// Listened on in place of `http.listen`.
+    pub(crate) listener: TcpListener,
+    /// Served beside the rest.
+    pub(crate) beside: http::Beside,
+    /// Told once questions are answered.
+    pub(crate) started: oneshot::Sender<(Controller, watch::Receiver<News>)>,
+}
+
 /// Runs the controller until `shutdown` is done.
 ///
 /// # Errors
@@ -316,9 +328,21 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    run_with(config, None, shutdown).await
+}
+
+/// The same, with a guest.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn run_with(
+    config: Config,
+    guest: Option<Guest>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
     let (core, messages) = Core::queue();
     let metrics = Arc::new(Metrics::default());
-    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (stop, stopped) = watch::channel(false);
     let mut stopping = stopped.clone();
     tokio::spawn(async move {
         shutdown.await;
@@ -334,9 +358,15 @@ pub async fn run(
     };
     // Not before there is something to answer with: a switch whose question is refused goes on at once, one whose question
     // is not answered waits for a second.
-    let listener = tokio::net::TcpListener::bind(config.http.listen)
-        .await
-        .with_context(|| format!("http.listen: can't listen on {}", config.http.listen))?;
+    let (listener, beside, started) = match guest {
+        Some(guest) => (guest.listener, guest.beside, Some(guest.started)),
+        None => {
+            let listener = TcpListener::bind(config.http.listen)
+                .await
+                .with_context(|| format!("http.listen: can't listen on {}", config.http.listen))?;
+            (listener, http::Beside::default(), None)
+        }
+    };
     let directory = Arc::new(DirectorySync::new(
         store.clone(),
         core.clone(),
@@ -396,7 +426,11 @@ pub async fn run(
     info!(listen = %config.http.listen, "ready for questions");
     // A switch that is not there yet keeps nobody from starting: its calls ring without Callhop.
     service::ready();
-    let served = http::serve(listener, controller, news, async move {
+    if let Some(started) = started {
+        // The guest may have left.
+        let _ = started.send((controller.clone(), news.clone()));
+    }
+    let served = http::serve(listener, controller, news, beside, async move {
         let _ = stopping.wait_for(|stop| *stop).await;
     })
     .await;

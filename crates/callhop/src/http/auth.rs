@@ -73,7 +73,7 @@ impl NewToken {
 
 /// Who asks: the holder of a token. As an argument of a handler it is the demand for one.
 #[derive(Debug, Clone)]
-pub(super) struct Holder(Token);
+pub(crate) struct Holder(Token);
 
 impl Holder {
     /// What the token is.
@@ -82,7 +82,7 @@ impl Holder {
     }
 
     /// Refuses what the token is not good for; else says who is named in the audit trail.
-    pub(super) fn may(&self, scope: Scope) -> Result<Actor, Problem> {
+    pub(crate) fn may(&self, scope: Scope) -> Result<Actor, Problem> {
         if self.0.scopes.allow(scope) {
             Ok(Actor::Api {
                 client: self.0.name.clone(),

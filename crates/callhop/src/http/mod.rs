@@ -16,6 +16,7 @@
 //! | `/v1/...` | JSON; `/v1/openapi.json` says what | `api/` |
 //! | `/v1/events` | server-sent events: what the page shows, and what changes of it | `events.rs` |
 //! | `/` | the page | `page.rs` |
+//! | whatever else a program that runs the controller inside itself puts beside that | | [`Beside`] |
 //!
 //! A question without an answer is 404 or 503 with an empty body: the dialplan goes on with what it has.
 
@@ -38,8 +39,18 @@ use tokio::sync::watch;
 
 use crate::controller::{Controller, News};
 
-pub(crate) use auth::NewToken;
+pub(crate) use api::{Body, Problem};
+pub(crate) use auth::{Holder, NewToken};
 use events::Events;
+
+/// What is served beside the API and the page, behind the same checks as these.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// Goes into the head of the page, before everything that the page loads itself.
+    pub(crate) head: &'static str,
+    /// Its addresses.
+    pub(crate) router: Router,
+}
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
@@ -62,17 +73,21 @@ pub(crate) async fn serve(
     listener: TcpListener,
     controller: Controller,
     news: watch::Receiver<News>,
+    beside: Beside,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let events = Events::start(controller.clone(), news);
     let app = App { controller, events };
-    limits::serve(listener, router(app), shutdown).await
+    limits::serve(listener, router(app, beside), shutdown).await
 }
 
-fn router(app: App) -> Router {
+fn router(app: App, beside: Beside) -> Router {
     let (api, document) = api::router();
     let guard = from_fn_with_state(app.controller.clone(), auth::guard);
-    let people = api.merge(page::router()).merge(api::document(document));
+    let people = api
+        .merge(page::router(beside.head))
+        .merge(api::document(document))
+        .merge(beside.router.with_state(()));
     // The outer ones come first: a request has its turn before anything is looked up for it.
     let people = limits::headers(limits::requests(people.layer(guard)));
     Router::new()

@@ -1,6 +1,7 @@
 //! The page: one HTML file, one script, one style sheet and an icon, all of them in the program.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -26,12 +27,32 @@ const FILES: [(&str, &str, &str); 4] = [
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
-pub(super) fn router() -> Router<App> {
+/// The files at their addresses, with `head` in the head of the page.
+pub(super) fn router(head: &str) -> Router<App> {
     FILES
         .into_iter()
         .fold(Router::new(), |router, (path, kind, text)| {
+            let text = match path {
+                "/" if !head.is_empty() => {
+                    Bytes::from(text.replacen("<title>", &format!("{head}<title>"), 1))
+                }
+                _ => Bytes::from_static(text.as_bytes()),
+            };
             let answer =
                 move || async move { ([(header::CONTENT_TYPE, kind)], text).into_response() };
             router.route(path, get(answer))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_has_a_place_before_what_the_page_loads() {
+        let (_, _, index) = FILES[0];
+        let place = index.find("<title>").unwrap();
+        assert_eq!(index.matches("<title>").count(), 1);
+        assert!(place < index.find("<script").unwrap());
+    }
 }

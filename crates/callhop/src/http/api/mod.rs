@@ -26,9 +26,11 @@ use utoipa_axum::routes;
 use super::{App, schema};
 
 pub(super) use extensions::RouteDoc;
+pub(crate) use extract::Body;
 pub(super) use live::DeviceDoc;
 pub(super) use moves::MoveDoc;
-pub(super) use problem::{Failures, Problem, Refusals};
+pub(crate) use problem::Problem;
+pub(super) use problem::{Failures, Refusals};
 
 /// Where the document is.
 const DOCUMENT: &str = "/v1/openapi.json";
