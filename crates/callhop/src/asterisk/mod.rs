@@ -70,7 +70,7 @@ enum SwitchError {
         source: ConnectError,
     },
     #[error(
-        "the manager user may not act: write = system,call,user in its section of manager.conf"
+        "the manager user may not act: write = system,call,user,originate in its section of manager.conf"
     )]
     MayNotAct(#[source] RunError),
     #[error("the event link was lost")]
@@ -92,7 +92,7 @@ fn cure(error: &ConnectError) -> &'static str {
             " (let username and secret in [[asterisk]] be those of manager.conf, and permit there let this machine in)"
         }
         ConnectError::SubscriptionRefused { .. } => {
-            " (read = system,call,user,dtmf and write = system,call,user in the user's section of manager.conf)"
+            " (read = system,call,user,dtmf and write = system,call,user,originate in the user's section of manager.conf)"
         }
         _ => "",
     }

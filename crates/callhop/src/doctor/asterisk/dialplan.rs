@@ -242,7 +242,7 @@ async fn unseen(
         subject,
         "whether callhop.conf is that of this Callhop, and who answers star codes, could not be looked at",
         format!(
-            "let write in [{user}] of manager.conf have reporting as well, as in write = system,call,user,reporting, then \
+            "let write in [{user}] of manager.conf have reporting as well, as in write = system,call,user,originate,reporting, then \
              asterisk -rx 'manager reload'"
         ),
     )];
@@ -251,6 +251,7 @@ async fn unseen(
         ("callhop-star", "s"),
         ("callhop-hunt", "s"),
         ("callhop-push", "collect"),
+        ("callhop-offer", "ring"),
     ] {
         if !exists(context, exten).await? {
             is_there = false;

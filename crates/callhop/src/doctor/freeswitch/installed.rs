@@ -252,7 +252,7 @@ mod tests {
             &loaded(|text| text.replace("connect-timeout 1 timeout 1", "timeout 9")),
             "default",
             &[
-                "Doubtful the file in the context default is not that of this Callhop, it has another callhop_star, callhop_hunt, callhop_beat",
+                "Doubtful the file in the context default is not that of this Callhop, it has another callhop_star, callhop_take, callhop_hunt, callhop_beat",
             ],
         );
     }
