@@ -447,12 +447,13 @@ impl CoreTask {
     fn moved(&self, report: MoveReport) {
         self.metrics.moved(&report);
         self.news.send_modify(|news| news.moves += 1);
-        let took_ms = report.took.map(|took| took.as_secs_f64() * 1000.0);
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        let (took_ms, gap_ms) = (report.took.map(ms), report.gap.map(ms));
         let (kind, class) = (report.kind.word(), report.class.map(tracing::field::debug));
         let (outcome, cause) = (report.end.outcome().word(), report.end.cause());
         if report.end == MoveEnd::Moved {
             info!(id = %report.id, switch = %report.switch, extension = %report.extension, kind, class,
-                from = %report.from, to = report.to, far_leg = %report.far_leg, took_ms, outcome, "moved");
+                from = %report.from, to = report.to, far_leg = %report.far_leg, took_ms, gap_ms, outcome, "moved");
         } else {
             warn!(id = %report.id, switch = %report.switch, extension = %report.extension, kind, class,
                 from = %report.from, to = report.to, far_leg = %report.far_leg, took_ms, outcome, cause, "not moved");
