@@ -430,7 +430,7 @@ impl Core {
                 // A pull always has a new leg; one that has lost it can only be closed.
                 (Kind::Pull, None) => {
                     let end = MoveEnd::NewLegGone;
-                    self.report(MoveReport::new(open, None, None, end, None, None));
+                    self.report(MoveReport::new(open, None, None, end, None));
                 }
             }
         }

@@ -99,14 +99,10 @@ impl Move {
 
     pub(super) fn report(self, end: MoveEnd, now: Duration) -> MoveReport {
         let took = self.started.map(|started| now.saturating_sub(started));
-        MoveReport::new(
-            self.open,
-            self.class,
-            Some(self.new_leg),
-            end,
-            took,
-            self.gap,
-        )
+        MoveReport {
+            gap: self.gap,
+            ..MoveReport::new(self.open, self.class, Some(self.new_leg), end, took)
+        }
     }
 }
 

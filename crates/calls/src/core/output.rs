@@ -425,7 +425,6 @@ impl MoveReport {
         new_leg: Option<ChannelId>,
         end: MoveEnd,
         took: Option<Duration>,
-        gap: Option<Duration>,
     ) -> Self {
         Self {
             id: open.id,
@@ -440,7 +439,7 @@ impl MoveReport {
             far_leg: open.far_leg,
             end,
             took,
-            gap,
+            gap: None,
         }
     }
 

@@ -365,7 +365,7 @@ impl Core {
                     let took = push
                         .started
                         .map(|started| self.now.mono.saturating_sub(started));
-                    let report = MoveReport::new(push.open, None, new_leg, end, took, None);
+                    let report = MoveReport::new(push.open, None, new_leg, end, took);
                     self.report(report);
                     return;
                 }
