@@ -155,10 +155,14 @@ impl Clock {
 
 /// The calendar.
 pub(crate) fn unix_now() -> UnixTime {
-    let since = SystemTime::now()
+    UnixTime(i64::try_from(since_1970().as_secs()).unwrap_or(i64::MAX))
+}
+
+/// The same, more exactly: it is what the times in a switch's events are held against.
+pub(crate) fn since_1970() -> Duration {
+    SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixTime(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        .unwrap_or_default()
 }
 
 type Publication = (ExtensionId, Option<Answer>);

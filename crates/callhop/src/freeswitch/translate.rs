@@ -400,6 +400,25 @@ pub fn channels(json: &str) -> Result<Vec<ChannelId>, TableError> {
         .collect())
 }
 
+/// When the switch made the event, since 1970, by its own clock.
+#[must_use]
+pub fn made_at(event: &Event) -> Option<Duration> {
+    let micros = event.get("Event-Date-Timestamp")?.parse().ok()?;
+    Some(Duration::from_micros(micros))
+}
+
+/// What an inbound call has rung by, told once, at its end: its dialplan has written that down (`callhop_source`).
+#[must_use]
+pub fn hunt_source(event: &Event) -> Option<&'static str> {
+    if event.name() != EventName::ChannelHangup {
+        return None;
+    }
+    let source = event.get("variable_callhop_source")?;
+    ["controller", "snapshot", "default"]
+        .into_iter()
+        .find(|known| *known == source)
+}
+
 /// The leg that has dialled the push code.
 #[must_use]
 pub fn push_key(event: &Event) -> Option<ChannelId> {
