@@ -14,6 +14,7 @@ mod journal;
 mod links;
 mod metrics;
 mod orders;
+mod spans;
 mod task;
 pub mod view;
 
