@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use callhop_calls::core::{MoveEnd, MoveReport};
 use callhop_calls::id::SwitchName;
+use callhop_calls::journal::Outcome;
 use callhop_calls::tracker::Corrections;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -218,6 +219,19 @@ impl Default for Metrics {
             "The version of the program",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
+        // A counter that begins with its first event hides that one: what is not there has no increase.
+        for outcome in [
+            Outcome::Moved,
+            Outcome::NotMoved,
+            Outcome::Recalled,
+            Outcome::FarEndGone,
+        ] {
+            let result = outcome.word();
+            drop(metrics.after_restart.get_or_create(&ResultLabel { result }));
+        }
+        for result in ["answered", "unknown_extension", "failed"] {
+            drop(metrics.hunts.get_or_create(&ResultLabel { result }));
+        }
         metrics
     }
 }
@@ -305,6 +319,8 @@ impl Metrics {
         self.fresh
             .get_or_create(&label(switch))
             .set(i64::from(fresh));
+        drop(self.reconciles.get_or_create(&label(switch)));
+        self.corrected(switch, Corrections::default());
         let losses = self.losses.get_or_create(&label(switch));
         if self.links.turned(switch, fresh, unix_now()) {
             losses.inc();
