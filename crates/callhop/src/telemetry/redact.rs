@@ -211,8 +211,8 @@ mod tests {
         check(
             "message",
             "to %2B4930123 and sip:+4930123@192.0.2.1",
-            "to %…123 and sip:…123@…....…",
-            "to %…and",
+            "to %…123 and sip:…123@….….….…",
+            "to %… and sip:…@….….….…",
         );
     }
 
