@@ -135,6 +135,31 @@ pub struct Log {
     pub format: LogFormat,
     /// A level, or a filter such as `info,callhop_esl=debug`.
     pub level: String,
+    /// How much of a phone's number is shown.
+    pub numbers: LogNumbers,
+}
+
+/// How much of a number, an extension or a device a log line shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogNumbers {
+    /// All of it.
+    Full,
+    /// Its last three characters, if it has more.
+    Last3,
+    /// Nothing.
+    Hidden,
+}
+
+impl LogNumbers {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Last3 => "last3",
+            Self::Hidden => "hidden",
+        }
+    }
 }
 
 /// How a log line looks.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use callhop::freeswitch::translate;
-use callhop_calls::tracker::Tracker;
+use callhop_calls::tracker::{Change, Tracker};
 use callhop_esl::{Event, FrameCodec};
 use flate2::read::GzDecoder;
 use support::calls;
@@ -182,4 +182,29 @@ fn a_call_is_transferred() {
             "",
         ],
     );
+}
+
+/// When the old bridge of the trace ended and the new one began, as the events tell it: what is measured of a pull.
+#[test]
+fn the_far_ends_gap_is_in_the_events() {
+    for (trace, expect) in [
+        ("pull-far-called", 59_909),
+        ("pull-far-was-called", 60_007),
+        ("pull-held-by-far", 40_043),
+        ("pull-held-by-old", 40_011),
+    ] {
+        let told: Vec<_> = events(trace)
+            .iter()
+            .filter_map(translate::leg_event)
+            .collect();
+        let apart = told
+            .iter()
+            .position(|told| matches!(told.change, Change::Unbridged(_)));
+        let apart = apart.unwrap();
+        let again = told[apart..]
+            .iter()
+            .find(|told| matches!(told.change, Change::Bridged(_)));
+        let gap = again.unwrap().at.unwrap().0 - told[apart].at.unwrap().0;
+        assert_eq!(gap, Duration::from_micros(expect), "{trace}");
+    }
 }

@@ -166,6 +166,7 @@ impl Site {
             LegEvent {
                 sequence: Sequence(self.sequence),
                 leg: leg.parse().expect("a channel"),
+                at: None,
                 facts: (change != Change::Gone).then_some(facts),
                 change,
             },

@@ -311,7 +311,7 @@ impl Core {
         let Some(switch) = self.switches.get_mut(name) else {
             return;
         };
-        let (leg, change) = (event.leg.clone(), event.change.clone());
+        let (leg, at, change) = (event.leg.clone(), event.at, event.change.clone());
         let applied = switch.tracker.handle_event(event, self.now.mono);
         let (ended, news) = match (&change, applied) {
             // The switch reports the end of every leg more than once.
@@ -321,16 +321,19 @@ impl Core {
                 (None, None)
             }
             (Change::Bridged(peer), Applied::Changed | Applied::Ignored) => (
-                switch.moves.bridged(&leg, peer),
+                switch.moves.bridged(&leg, peer, at),
                 Some(LegNews::Bridged(peer)),
             ),
             (Change::Gone, Applied::Changed | Applied::Ignored) => {
                 (switch.moves.gone(&leg), Some(LegNews::Gone))
             }
-            (
-                Change::Told | Change::Unbridged(_) | Change::Held | Change::Unheld,
-                Applied::Changed | Applied::Ignored,
-            ) => (None, Some(LegNews::Told)),
+            (Change::Unbridged(peer), Applied::Changed | Applied::Ignored) => {
+                switch.moves.unbridged(&leg, peer, at);
+                (None, Some(LegNews::Told))
+            }
+            (Change::Told | Change::Held | Change::Unheld, Applied::Changed | Applied::Ignored) => {
+                (None, Some(LegNews::Told))
+            }
         };
         self.report_pulls(name, ended);
         match news {

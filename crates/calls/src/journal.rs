@@ -150,6 +150,8 @@ pub enum Entry {
         cause: Option<String>,
         /// Milliseconds from the star code to the end; `None` if the controller was restarted meanwhile.
         took_ms: Option<u64>,
+        /// Milliseconds for which the far leg was in no bridge, where that was measured.
+        gap_ms: Option<u64>,
     },
 }
 
@@ -174,4 +176,6 @@ pub struct PastEnd {
     pub cause: Option<String>,
     /// Milliseconds from the star code to the end; `None` if the controller was restarted meanwhile.
     pub took_ms: Option<u64>,
+    /// Milliseconds for which the far leg was in no bridge, where that was measured.
+    pub gap_ms: Option<u64>,
 }

@@ -26,6 +26,7 @@ use crate::id::{ChannelId, DeviceId, MoveId};
 
 pub use leg::{
     Arming, Bond, Change, Direction, Facts, Leg, LegEvent, Party, Progress, Sequence, SnapshotLeg,
+    SwitchTime,
 };
 
 /// What applying an event did.
@@ -138,6 +139,7 @@ impl Tracker {
         let LegEvent {
             sequence,
             leg: id,
+            at: _,
             facts,
             change,
         } = event;

@@ -663,3 +663,54 @@ fn rule_2_3_11_the_new_device_is_told_who_the_far_end_is() {
     assert_eq!(party.number, "number-of-caller");
     assert_eq!(party.name, "name of caller");
 }
+
+/// How long the far end was in no bridge, as it is reported of a pull.
+fn gap_of(story: impl FnOnce(&mut World)) -> Option<Duration> {
+    let mut w = World::new();
+    story(&mut w);
+    assert_eq!(w.reports.len(), 1, "a move has ended");
+    w.reports.last().and_then(|moved| moved.gap)
+}
+
+#[test]
+fn the_far_ends_gap_is_the_time_between_the_two_bridges() {
+    let pulled = |w: &mut World| {
+        w.talks("caller", "d1=1001");
+        w.dials("new=1002", "*33");
+        w.answers("new");
+        w.unbridge("d1", "caller");
+        w.pass(Duration::from_millis(40));
+        // The other side of the same bridge tells it again.
+        w.unbridge("caller", "d1");
+        w.pass(Duration::from_millis(20));
+        w.bridge("new", "caller");
+    };
+    assert_eq!(gap_of(pulled), Some(Duration::from_millis(60)));
+}
+
+#[test]
+fn a_gap_that_nobody_could_measure_is_not_told() {
+    let ringing_call = |w: &mut World| {
+        ringing(w);
+        w.dials("new=1002", "*33");
+        w.intercepts("new", "caller");
+    };
+    assert_eq!(gap_of(ringing_call), None, "a call that only rang");
+    let not_moved = |w: &mut World| {
+        w.talks("caller", "d1=1001");
+        w.dials("new=1002", "*33");
+        w.unbridge("d1", "caller");
+        w.pass(Duration::from_millis(40));
+        w.hangs_up("caller");
+    };
+    assert_eq!(gap_of(not_moved), None, "the far end hung up");
+    let others = |w: &mut World| {
+        w.talks("caller", "d1=1001");
+        w.talks("x", "y=1003");
+        w.dials("new=1002", "*331001");
+        w.unbridge("x", "y");
+        w.pass(Duration::from_millis(40));
+        w.bridge("new", "caller");
+    };
+    assert_eq!(gap_of(others), None, "two others were taken apart");
+}

@@ -627,6 +627,7 @@ const OTHERWISE: &[Row] = &[
                 w.event(LegEvent {
                     sequence: Sequence(sequence),
                     leg: leg("far"),
+                    at: None,
                     facts: None,
                     change: Change::Bridged(leg("d1")),
                 });

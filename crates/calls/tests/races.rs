@@ -251,6 +251,7 @@ fn the_question_overtakes_the_channels_own_events() {
             w.event(LegEvent {
                 sequence: Sequence(1000),
                 leg: leg("far"),
+                at: None,
                 facts: None,
                 change: Change::Bridged(leg("new")),
             });

@@ -93,6 +93,7 @@ impl Model {
         self.events.push(LegEvent {
             sequence,
             leg,
+            at: None,
             facts,
             change,
         });

@@ -50,13 +50,14 @@ struct Row {
     outcome: Option<String>,
     cause: Option<String>,
     took_ms: Option<i64>,
+    gap_ms: Option<i64>,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, kind, switch, domain, extension, device, target, old_leg, far_leg, new_leg, stage, started_at, \
-             ended_at, outcome, cause, took_ms FROM move ",
+             ended_at, outcome, cause, took_ms, gap_ms FROM move ",
             $rest
         )
     };
@@ -89,6 +90,7 @@ fn past(row: Row) -> Result<PastMove, DatabaseError> {
             outcome: parsed("the outcome of a move", &outcome)?,
             cause: row.cause,
             took_ms: row.took_ms.and_then(|took| u64::try_from(took).ok()),
+            gap_ms: row.gap_ms.and_then(|gap| u64::try_from(gap).ok()),
         }),
         _ => None,
     };
@@ -135,15 +137,17 @@ macro_rules! journal {
                         outcome,
                         cause,
                         took_ms,
+                        gap_ms,
                     } => sqlx::query(
-                        "UPDATE move SET ended_at = $2, outcome = $3, cause = $4, took_ms = $5 \
+                        "UPDATE move SET ended_at = $2, outcome = $3, cause = $4, took_ms = $5, gap_ms = $6 \
                          WHERE id = $1 AND ended_at IS NULL",
                     )
                     .bind(id.to_string())
                     .bind(at.0)
                     .bind(outcome.word())
                     .bind(cause.as_deref())
-                    .bind(took_ms.map(|took| i64::try_from(took).unwrap_or(i64::MAX))),
+                    .bind(took_ms.map(|took| i64::try_from(took).unwrap_or(i64::MAX)))
+                    .bind(gap_ms.map(|gap| i64::try_from(gap).unwrap_or(i64::MAX))),
                 };
                 query.execute(self).await?;
                 Ok(())

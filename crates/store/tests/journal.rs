@@ -78,6 +78,7 @@ fn ended(count: u64, outcome: Outcome, cause: Option<&str>) -> Entry {
         outcome,
         cause: cause.map(str::to_owned),
         took_ms: Some(1234),
+        gap_ms: Some(40),
     }
 }
 
@@ -133,6 +134,7 @@ async fn a_move_comes_further_and_ends(store: Arc<dyn Store>, _: &common::Place)
             outcome: Outcome::NotMoved,
             cause: Some("user_busy".into()),
             took_ms: Some(1234),
+            gap_ms: Some(40),
         })
     );
     assert_eq!(past[0].end, None);

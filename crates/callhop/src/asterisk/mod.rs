@@ -264,6 +264,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 event = events.next() => {
+                    self.metrics.heard(&self.name, None);
                     if let Some(nonce) = self.handle_event(&event?) {
                         seen.send_replace(nonce);
                     }
@@ -331,6 +332,7 @@ impl Driver {
         loop {
             ticks.tick().await;
             let nonce = format!("{:016x}", rand::random::<u64>());
+            let asked = Instant::now();
             let sent = async {
                 let action = Action::UserEvent {
                     name: Word::new(translate::BARRIER)?,
@@ -346,6 +348,7 @@ impl Driver {
             if !matches!(timeout(BARRIER_LIMIT, came).await, Ok(Ok(_))) {
                 return SwitchError::Silent;
             }
+            self.metrics.heard(&self.name, Some(asked.elapsed()));
         }
     }
 

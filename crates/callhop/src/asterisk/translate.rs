@@ -29,7 +29,7 @@ use callhop_ami::Event;
 use callhop_ami::event::{EventName, Headers};
 use callhop_calls::id::{ChannelId, DeviceId, MoveId};
 use callhop_calls::tracker::{
-    Arming, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
+    Arming, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg, SwitchTime,
 };
 
 use super::keys::Keys;
@@ -116,6 +116,8 @@ struct Known {
 pub struct Translator {
     endpoints: Endpoints,
     counter: Counter,
+    /// When the event came that is being read.
+    now: Duration,
     legs: HashMap<ChannelId, Known>,
     bridges: HashMap<String, Vec<ChannelId>>,
     contacts: HashMap<DeviceId, BTreeMap<String, bool>>,
@@ -128,6 +130,7 @@ impl Translator {
         Self {
             endpoints,
             counter,
+            now: Duration::ZERO,
             legs: HashMap::new(),
             bridges: HashMap::new(),
             contacts: HashMap::new(),
@@ -157,6 +160,7 @@ impl Translator {
         if has_a_header_twice(event) {
             return Vec::new();
         }
+        self.now = now;
         match event.name() {
             EventName::Newchannel | EventName::Newstate => self.told(event, ""),
             EventName::DialBegin => self.dial_begins(event),
@@ -394,6 +398,7 @@ impl Translator {
             told.push(Told::Leg(LegEvent {
                 sequence: self.counter.next(),
                 leg: one,
+                at: self.at(),
                 facts: None,
                 change: Change::Bridged(two),
             }));
@@ -428,6 +433,7 @@ impl Translator {
         vec![Told::Leg(LegEvent {
             sequence: self.counter.next(),
             leg,
+            at: self.at(),
             facts: None,
             change: Change::Gone,
         })]
@@ -484,11 +490,17 @@ impl Translator {
         Some(Told::Contacts(device, contacts))
     }
 
+    /// Events carry no time (manager.conf, `timestampevents`, is off as a rule): when they came has to do.
+    fn at(&self) -> Option<SwitchTime> {
+        Some(SwitchTime(self.now))
+    }
+
     fn leg_event(&self, event: &Event, prefix: &str, leg: ChannelId, change: Change) -> Told {
         let facts = self.facts(event, prefix, &leg, self.legs.get(&leg));
         Told::Leg(LegEvent {
             sequence: self.counter.next(),
             leg,
+            at: self.at(),
             facts: Some(facts),
             change,
         })

@@ -36,7 +36,7 @@ pub(super) async fn run(config: &Config, moves: Moves) -> Done {
     }
     let rows: Vec<Vec<String>> = moves.iter().map(row).collect();
     let head = [
-        "BEGAN", "MOVE", "BY", "FROM", "TO", "RESULT", "CAUSE", "TOOK MS",
+        "BEGAN", "MOVE", "BY", "FROM", "TO", "RESULT", "CAUSE", "TOOK MS", "GAP MS",
     ];
     output::table(&head, &rows);
     Ok(())
@@ -46,13 +46,20 @@ pub(super) async fn run(config: &Config, moves: Moves) -> Done {
 fn row(moved: &PastMove) -> Vec<String> {
     let begun = &moved.begun;
     let shown = |word: &str| word.replace('_', " ");
-    let (result, cause, took) = match &moved.end {
+    let ms = |ms: Option<u64>| ms.map(|ms| ms.to_string()).unwrap_or_default();
+    let (result, cause, took, gap) = match &moved.end {
         Some(end) => (
             shown(end.outcome.word()),
             end.cause.as_deref().map(shown).unwrap_or_default(),
-            end.took_ms.map(|took| took.to_string()).unwrap_or_default(),
+            ms(end.took_ms),
+            ms(end.gap_ms),
         ),
-        None => (shown(begun.stage.word()), String::new(), String::new()),
+        None => (
+            shown(begun.stage.word()),
+            String::new(),
+            String::new(),
+            String::new(),
+        ),
     };
     vec![
         when::text(begun.started),
@@ -63,6 +70,7 @@ fn row(moved: &PastMove) -> Vec<String> {
         result,
         cause,
         took,
+        gap,
     ]
 }
 
@@ -92,16 +100,17 @@ mod tests {
             end: None,
         };
         let head = "1970-01-12T14:00:00Z|push|1000@lab.test|1001|2001|";
-        assert_eq!(row(&moved).join("|"), format!("{head}giving back||"));
+        assert_eq!(row(&moved).join("|"), format!("{head}giving back|||"));
         moved.end = Some(PastEnd {
             at: UnixTime(1_000_804),
             outcome: Outcome::NotMoved,
             cause: Some("user_busy".into()),
             took_ms: Some(4200),
+            gap_ms: Some(40),
         });
         assert_eq!(
             row(&moved).join("|"),
-            format!("{head}not moved|user busy|4200")
+            format!("{head}not moved|user busy|4200|40")
         );
     }
 }

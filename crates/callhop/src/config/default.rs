@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use callhop_calls::{push::PushPolicy, star::Features};
 
-use super::{Asterisk, Config, Endpoints, Freeswitch, Http, Log, LogFormat, Secret, Store};
+use super::{
+    Asterisk, Config, Endpoints, Freeswitch, Http, Log, LogFormat, LogNumbers, Secret, Store,
+};
 
 impl Default for Config {
     fn default() -> Self {
@@ -77,6 +79,7 @@ impl Default for Log {
         Self {
             format: LogFormat::Text,
             level: "info".to_owned(),
+            numbers: LogNumbers::Full,
         }
     }
 }

@@ -18,8 +18,8 @@ use callhop_calls::{
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    Asterisk, Config, Environment, Freeswitch, Http, Log, LogFormat, Origin, Problem, Secret,
-    Store,
+    Asterisk, Config, Environment, Freeswitch, Http, Log, LogFormat, LogNumbers, Origin, Problem,
+    Secret, Store,
     document::{Document, Section},
     push,
 };
@@ -475,6 +475,19 @@ fn log<'a>(d: &mut Document<'a>, root: &mut Section<'a>) -> Log {
             other => {
                 let message = format!("{other:?} is neither \"text\" nor \"json\"");
                 d.report(found.at, section.full("format"), message);
+            }
+        }
+    }
+    if let Some(found) = d.text(&mut section, "numbers") {
+        let all = [LogNumbers::Full, LogNumbers::Last3, LogNumbers::Hidden];
+        match all.into_iter().find(|one| one.word() == found.value) {
+            Some(numbers) => log.numbers = numbers,
+            None => {
+                let message = format!(
+                    "{:?} is neither \"full\" nor \"last3\" nor \"hidden\"",
+                    found.value
+                );
+                d.report(found.at, section.full("numbers"), message);
             }
         }
     }

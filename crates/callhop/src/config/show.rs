@@ -48,6 +48,7 @@ impl Config {
                     LogFormat::Json => "json",
                 },
                 "level": self.log.level,
+                "numbers": self.log.numbers.word(),
             },
         });
         // Where there is none of a kind, nothing is said of it: an empty list would not be what the file says.

@@ -75,6 +75,7 @@ fn every_key_is_read() {
         [log]
         format = "json"
         level = "info,callhop_esl=debug"
+        numbers = "last3"
         "##,
         &[],
     );
@@ -117,6 +118,7 @@ fn every_key_is_read() {
     assert_eq!(lab.push.fallback.as_deref(), Some("4000@voicemail"));
     assert_eq!(lab.push.hold_sound, "local_stream://moh");
     assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.log.numbers, LogNumbers::Last3);
 }
 
 #[test]
@@ -209,6 +211,7 @@ colleagues = "no"
 [log]
 format = "xml"
 level = "info,=,"
+numbers = "some"
 [nonsense]
 "#,
         &[("CALLHOP_STORE__URI", "x")],
@@ -227,7 +230,8 @@ level = "info,=,"
             "line 17: domains.\"la b\": a domain has the character ' ' at position 3, which is not allowed",
             "line 19: log.format: \"xml\" is neither \"text\" nor \"json\"",
             "line 20: log.level: invalid filter directive",
-            "line 21: nonsense: there is no such key; the file has store, http, asterisk, freeswitch, features, push, domains, log",
+            "line 21: log.numbers: \"some\" is neither \"full\" nor \"last3\" nor \"hidden\"",
+            "line 22: nonsense: there is no such key; the file has store, http, asterisk, freeswitch, features, push, domains, log",
             "environment CALLHOP_STORE__URI: this variable sets no key (CALLHOP_SECTION__KEY)",
         ],
     );

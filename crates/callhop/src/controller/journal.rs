@@ -144,6 +144,7 @@ impl Writer {
                             Item::Tell(tell) => waiting.push(tell),
                         }
                     }
+                    self.metrics.backlog(self.backlog.len());
                     self.write().await;
                     for tell in waiting {
                         // Who waited may have lost patience.
@@ -166,6 +167,7 @@ impl Writer {
             match timeout(WRITE_TIMEOUT, write).await {
                 Ok(Ok(())) => {
                     self.backlog.drain(..portion);
+                    self.metrics.backlog(self.backlog.len());
                     if self.away.swap(false, Ordering::Relaxed) {
                         info!("the journal of moves is written again");
                     }
@@ -183,6 +185,7 @@ impl Writer {
         }
         let too_many = self.backlog.len().saturating_sub(BACKLOG);
         self.backlog.drain(..too_many);
+        self.metrics.backlog(self.backlog.len());
     }
 
     async fn forget(&self) {

@@ -1,8 +1,14 @@
 //! What is counted, for `/metrics`.
+//!
+//! Owns every metric: its name, what it counts, and its buckets. Refuses to be a second account of calls: what is under way is
+//! looked up in the core when somebody asks ([`Metrics::seen`]).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use callhop_calls::core::{MoveEnd, MoveReport};
 use callhop_calls::id::SwitchName;
-use callhop_calls::journal::Kind;
+use callhop_calls::journal::Outcome;
 use callhop_calls::tracker::Corrections;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -10,7 +16,22 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+use super::links::Links;
+use super::unix_now;
+
+/// From a native `intercept` (some 70 ms) up to a target that rings for a minute.
+const MOVE_BUCKETS: [f64; 11] = [
+    0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
+];
+
+/// In packets of 20 ms: a native `intercept` costs two or three.
+const GAP_BUCKETS: [f64; 9] = [0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.25, 0.5, 1.0];
+
+/// The switch looks every 20 ms whether it has events to send; a link that is seconds behind is about to be cut.
+const LAG_BUCKETS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct MoveLabels {
@@ -36,6 +57,20 @@ struct ResultLabel {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SourceLabels {
+    switch: String,
+    source: &'static str,
+}
+
+/// A histogram for each set of labels.
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CorrectionLabels {
     switch: String,
     kind: &'static str,
@@ -46,35 +81,47 @@ struct CorrectionLabels {
 pub struct Metrics {
     registry: Registry,
     moves: Family<MoveLabels, Counter>,
-    move_seconds: Histogram,
+    move_seconds: Histograms<KindLabel>,
+    gap: Histograms<SwitchLabel>,
+    open_moves: Family<SwitchLabel, Gauge>,
+    legs: Family<SwitchLabel, Gauge>,
     after_restart: Family<ResultLabel, Counter>,
     refusals: Family<CauseLabel, Counter>,
     hunts: Family<ResultLabel, Counter>,
+    sources: Family<SourceLabels, Counter>,
     events: Family<SwitchLabel, Counter>,
-    links: Family<SwitchLabel, Gauge>,
+    lag: Histograms<SwitchLabel>,
+    fresh: Family<SwitchLabel, Gauge>,
+    losses: Family<SwitchLabel, Counter>,
+    links: Arc<Links>,
     reconciles: Family<SwitchLabel, Counter>,
     corrections: Family<CorrectionLabels, Counter>,
     store_errors: Counter,
+    backlog: Gauge,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        // From a native `intercept` (some 70 ms) up to a far end that rings for a minute.
-        let buckets = [
-            0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0,
-        ];
         let mut metrics = Self {
             registry: Registry::with_prefix("callhop"),
             moves: Family::default(),
-            move_seconds: Histogram::new(buckets),
+            move_seconds: Family::new_with_constructor(|| Histogram::new(MOVE_BUCKETS)),
+            gap: Family::new_with_constructor(|| Histogram::new(GAP_BUCKETS)),
+            open_moves: Family::default(),
+            legs: Family::default(),
             after_restart: Family::default(),
             refusals: Family::default(),
             hunts: Family::default(),
+            sources: Family::default(),
             events: Family::default(),
-            links: Family::default(),
+            lag: Family::new_with_constructor(|| Histogram::new(LAG_BUCKETS)),
+            fresh: Family::default(),
+            losses: Family::default(),
+            links: Arc::default(),
             reconciles: Family::default(),
             corrections: Family::default(),
             store_errors: Counter::default(),
+            backlog: Gauge::default(),
         };
         let r = &mut metrics.registry;
         r.register(
@@ -84,10 +131,25 @@ impl Default for Metrics {
         );
         r.register_with_unit(
             "move",
-            "Pulls: from the star code to the bridge of new leg and far end",
+            "From the star code to the bridge of new leg and far end, of moves that came to it; that of a push has in it how long \
+             the person dialled and the target rang",
             Unit::Seconds,
             metrics.move_seconds.clone(),
         );
+        r.register_with_unit(
+            "far_end_gap",
+            "Pulls of calls that talked: how long the far leg was in no bridge, by the times of the switch's events (FreeSWITCH: its \
+             own, in steps of up to 20 ms; Asterisk: when they came). About as long the far end hears nothing: packets on their \
+             way, and those that the switch drops after the new bridge, are not in it",
+            Unit::Seconds,
+            metrics.gap.clone(),
+        );
+        r.register(
+            "open_moves",
+            "Moves that are under way",
+            metrics.open_moves.clone(),
+        );
+        r.register("legs", "Legs that the switch has", metrics.legs.clone());
         r.register(
             "moves_after_restart",
             "Moves of an earlier run that were finished, undone or closed, by result",
@@ -100,8 +162,22 @@ impl Default for Metrics {
         );
         r.register(
             "hunts",
-            "Inbound calls that asked where to ring, by result",
+            "Inbound calls that asked where to ring and reached the controller, by result",
             metrics.hunts.clone(),
+        );
+        r.register(
+            "hunt_sources",
+            "Inbound calls that asked where to ring, by what their dialplan rang by: controller, snapshot or default. FreeSWITCH only: \
+             counted at the end of the call, by the variable callhop_source, so also when the controller was away while it \
+             asked; not counted when it was away at the end",
+            metrics.sources.clone(),
+        );
+        r.register_with_unit(
+            "event_lag",
+            "FreeSWITCH: from when the switch made an event to when it was read, by the clocks of both machines. Asterisk: from \
+             asking for an event to reading it, every few seconds",
+            Unit::Seconds,
+            metrics.lag.clone(),
         );
         r.register(
             "events",
@@ -111,7 +187,12 @@ impl Default for Metrics {
         r.register(
             "switch_fresh",
             "Whether the state of the switch is fresh (1) or stale (0)",
-            metrics.links.clone(),
+            metrics.fresh.clone(),
+        );
+        r.register(
+            "link_losses",
+            "How often a switch whose state was fresh was lost",
+            metrics.losses.clone(),
         );
         r.register(
             "reconciles",
@@ -128,6 +209,29 @@ impl Default for Metrics {
             "Operations of the database that failed",
             metrics.store_errors.clone(),
         );
+        r.register(
+            "journal_backlog",
+            "Entries of the journal of moves that are not in the database yet",
+            metrics.backlog.clone(),
+        );
+        r.register(
+            "build",
+            "The version of the program",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        // A counter that begins with its first event hides that one: what is not there has no increase.
+        for outcome in [
+            Outcome::Moved,
+            Outcome::NotMoved,
+            Outcome::Recalled,
+            Outcome::FarEndGone,
+        ] {
+            let result = outcome.word();
+            drop(metrics.after_restart.get_or_create(&ResultLabel { result }));
+        }
+        for result in ["answered", "unknown_extension", "failed"] {
+            drop(metrics.hunts.get_or_create(&ResultLabel { result }));
+        }
         metrics
     }
 }
@@ -152,9 +256,10 @@ impl Metrics {
         };
         self.moves.get_or_create(&labels).inc();
         match report.took {
-            // A push takes as long as the person dials and the target rings.
-            Some(took) if report.end == MoveEnd::Moved && report.kind == Kind::Pull => {
-                self.move_seconds.observe(took.as_secs_f64());
+            Some(took) if report.end == MoveEnd::Moved => {
+                let kind = report.kind.word();
+                let seconds = self.move_seconds.get_or_create(&KindLabel { kind });
+                seconds.observe(took.as_secs_f64());
             }
             Some(_) => {}
             None => {
@@ -164,6 +269,10 @@ impl Metrics {
                     })
                     .inc();
             }
+        }
+        if let Some(gap) = report.gap {
+            let gaps = self.gap.get_or_create(&label(&report.switch));
+            gaps.observe(gap.as_secs_f64());
         }
     }
 
@@ -186,14 +295,54 @@ impl Metrics {
             .inc();
     }
 
+    /// A call that had asked where to ring is over; what its dialplan says it rang by.
+    pub(crate) fn hunt_source(&self, switch: &SwitchName, source: &'static str) {
+        let switch = switch.to_string();
+        let labels = SourceLabels { switch, source };
+        self.sources.get_or_create(&labels).inc();
+    }
+
     pub(crate) fn event(&self, switch: &SwitchName) {
         self.events.get_or_create(&label(switch)).inc();
     }
 
+    /// Something has come over the event link, and how late it was, if that is known.
+    pub(crate) fn heard(&self, switch: &SwitchName, lag: Option<Duration>) {
+        if let Some(lag) = lag {
+            let lags = self.lag.get_or_create(&label(switch));
+            lags.observe(lag.as_secs_f64());
+        }
+        self.links.heard(switch, lag, unix_now(), Instant::now());
+    }
+
     pub(crate) fn link(&self, switch: &SwitchName, fresh: bool) {
-        self.links
+        self.fresh
             .get_or_create(&label(switch))
             .set(i64::from(fresh));
+        drop(self.reconciles.get_or_create(&label(switch)));
+        self.corrected(switch, Corrections::default());
+        let losses = self.losses.get_or_create(&label(switch));
+        if self.links.turned(switch, fresh, unix_now()) {
+            losses.inc();
+        }
+    }
+
+    /// How the switches are heard.
+    pub(crate) fn links(&self) -> Arc<Links> {
+        self.links.clone()
+    }
+
+    /// What a switch has now.
+    pub(crate) fn seen(&self, switch: &SwitchName, legs: usize, moves: usize) {
+        let count = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.legs.get_or_create(&label(switch)).set(count(legs));
+        self.open_moves
+            .get_or_create(&label(switch))
+            .set(count(moves));
+    }
+
+    pub(crate) fn backlog(&self, entries: usize) {
+        self.backlog.set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn reconciled(&self, switch: &SwitchName) {

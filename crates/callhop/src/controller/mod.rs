@@ -11,8 +11,10 @@
 
 mod directory;
 mod journal;
+mod links;
 mod metrics;
 mod orders;
+mod spans;
 mod task;
 pub mod view;
 
@@ -39,9 +41,10 @@ use task::{CoreTask, Message};
 
 pub use directory::DirectorySync;
 pub use journal::Journal;
+pub use links::Links;
 pub use metrics::Metrics;
-pub(crate) use task::unix_now;
 pub use task::{Core, News, StarReply};
+pub(crate) use task::{since_1970, unix_now};
 
 /// How long a question waits for the database before the directory is used as it is.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(150);
@@ -112,6 +115,12 @@ impl Controller {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// How the switches are heard.
+    #[must_use]
+    pub fn links(&self) -> Arc<Links> {
+        self.metrics.links()
     }
 
     /// The core.

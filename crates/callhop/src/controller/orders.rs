@@ -9,7 +9,7 @@ use std::sync::Arc;
 use callhop_calls::core::{Input, OfferOrder, RingOrder, SplitOrder};
 use callhop_calls::id::{ChannelId, SwitchName};
 use tokio::sync::mpsc;
-use tracing::{debug, error};
+use tracing::{Instrument as _, Span, debug, error};
 
 use super::{Core, Journal};
 use crate::switch::Switch;
@@ -37,7 +37,7 @@ pub(super) enum Order {
 
 /// The queue of one switch.
 #[derive(Debug, Clone)]
-pub(super) struct Orders(mpsc::UnboundedSender<Order>);
+pub(super) struct Orders(mpsc::UnboundedSender<(Order, Span)>);
 
 impl Orders {
     /// Begins to carry out what is ordered, until the program ends.
@@ -47,7 +47,7 @@ impl Orders {
         journal: Journal,
         core: Core,
     ) -> Self {
-        let (queue, mut orders) = mpsc::unbounded_channel();
+        let (queue, mut orders) = mpsc::unbounded_channel::<(Order, Span)>();
         let worker = Worker {
             name,
             switch,
@@ -55,17 +55,17 @@ impl Orders {
             core,
         };
         tokio::spawn(async move {
-            while let Some(order) = orders.recv().await {
-                worker.carry_out(order).await;
+            while let Some((order, span)) = orders.recv().await {
+                worker.carry_out(order).instrument(span).await;
             }
         });
         Self(queue)
     }
 
-    /// Puts an order behind all others.
-    pub(super) fn put(&self, order: Order) {
+    /// Puts an order behind all others; what is logged of it belongs to `span`, that of its move.
+    pub(super) fn put(&self, order: Order, span: Span) {
         // The worker ends only with the program.
-        let _ = self.0.send(order);
+        let _ = self.0.send((order, span));
     }
 }
 
@@ -133,7 +133,10 @@ impl Worker {
                 ("return code", leg, done)
             }
         };
-        let Err(error) = done else { return };
+        let Err(error) = done else {
+            debug!(switch = %self.name, %leg, order = what, "carried out");
+            return;
+        };
         if let Some(text) = error.refused() {
             // It has gone meanwhile; the switch reports that.
             debug!(switch = %self.name, %leg, order = what, text, "refused by the switch");

@@ -10,14 +10,15 @@ use callhop_calls::core::{
 };
 use callhop_calls::directory::Route;
 use callhop_calls::id::{ChannelId, DeviceId, ExtensionId, MoveId, SwitchName, UnixTime};
-use callhop_calls::journal::{Kind, OpenMove};
+use callhop_calls::journal::{Entry, Kind, OpenMove};
 use callhop_calls::routing::Policy;
 use callhop_store::{Actor, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument as _, Span, debug, error, info, warn};
 
 use super::orders::{Order, Orders};
+use super::spans::Spans;
 use super::{DirectorySync, Journal, Metrics, REFRESH_TIMEOUT, Switches, directory};
 use crate::config::Config;
 use crate::switch::Caller;
@@ -155,10 +156,14 @@ impl Clock {
 
 /// The calendar.
 pub(crate) fn unix_now() -> UnixTime {
-    let since = SystemTime::now()
+    UnixTime(i64::try_from(since_1970().as_secs()).unwrap_or(i64::MAX))
+}
+
+/// The same, more exactly: it is what the times in a switch's events are held against.
+pub(crate) fn since_1970() -> Duration {
+    SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixTime(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        .unwrap_or_default()
 }
 
 type Publication = (ExtensionId, Option<Answer>);
@@ -197,6 +202,7 @@ pub(super) struct CoreTask {
     metrics: Arc<Metrics>,
     orders: HashMap<SwitchName, Orders>,
     journal: Journal,
+    spans: Spans,
     waiting_stars: HashMap<AskId, (ChannelId, String, oneshot::Sender<StarReply>)>,
     waiting_hunts: HashMap<AskId, oneshot::Sender<Option<Answer>>>,
     waiting_offers: HashMap<AskId, oneshot::Sender<Offered>>,
@@ -243,6 +249,7 @@ impl CoreTask {
             metrics,
             orders,
             journal,
+            spans: Spans::default(),
             waiting_stars: HashMap::new(),
             waiting_hunts: HashMap::new(),
             waiting_offers: HashMap::new(),
@@ -286,6 +293,15 @@ impl CoreTask {
                 {
                     // Whoever waited looks after this event was handled: his question goes through the same queue.
                     let _ = tell.send(());
+                }
+                if let Input::OpenMoves(open) = &input {
+                    for open in open {
+                        let _in = self.spans.begin(open).entered();
+                        info!(
+                            stage = open.stage.word(),
+                            "a move of an earlier run is taken up"
+                        );
+                    }
                 }
                 self.handle(input);
             }
@@ -357,8 +373,10 @@ impl CoreTask {
                     return;
                 };
                 let journal = self.journal.clone();
-                tokio::spawn(async move {
+                let span = self.span_of(&order.switch, &order.far_leg);
+                let prepared = async move {
                     tokio::join!(commands.prepare_pull(&new_leg, &order), journal.written());
+                    debug!(leg = %new_leg, far_leg = %order.far_leg, codec = order.codec, "the new leg is told to take the far end");
                     let PullOrder {
                         far_leg,
                         forks,
@@ -371,7 +389,8 @@ impl CoreTask {
                         fork,
                         codec,
                     });
-                });
+                };
+                tokio::spawn(prepared.instrument(span));
             }
             Output::Confirm(ask) => self.reply(ask, StarReply::Beep),
             Output::Refuse(ask, refusal) => self.refuse(ask, &refusal),
@@ -393,7 +412,10 @@ impl CoreTask {
                     let _ = queue.send((extension, answer));
                 }
             }
-            Output::Journal(entry) => self.journal.write(entry),
+            Output::Journal(entry) => {
+                self.follow(&entry);
+                self.journal.write(entry);
+            }
             Output::Moved(report) => self.moved(report),
             Output::Arm(order) => {
                 let Some(commands) = self.switches.get(&order.switch).cloned() else {
@@ -407,24 +429,33 @@ impl CoreTask {
                     }
                 });
             }
-            Output::Split(order) => self.order(&order.switch.clone(), Order::Split(order)),
-            Output::Ring(order) => self.order(&order.switch.clone(), Order::Ring(order)),
+            Output::Split(order) => {
+                let (switch, leg) = (order.switch.clone(), order.old_leg.clone());
+                self.order(&switch, &leg, Order::Split(order));
+            }
+            Output::Ring(order) => {
+                let (switch, leg) = (order.switch.clone(), order.far_leg.clone());
+                self.order(&switch, &leg, Order::Ring(order));
+            }
             Output::GiveBack {
                 switch,
                 old_leg,
                 tone,
-            } => self.order(&switch, Order::GiveBack(old_leg, tone)),
-            Output::Recall(switch, leg) => self.order(&switch, Order::Recall(leg)),
-            Output::Release(switch, leg) => self.order(&switch, Order::Release(leg)),
-            Output::Settled(switch, leg) => self.order(&switch, Order::Settle(leg)),
+            } => self.order(&switch, &old_leg.clone(), Order::GiveBack(old_leg, tone)),
+            Output::Recall(switch, leg) => self.order(&switch, &leg.clone(), Order::Recall(leg)),
+            Output::Release(switch, leg) => self.order(&switch, &leg.clone(), Order::Release(leg)),
+            Output::Settled(switch, leg) => self.order(&switch, &leg.clone(), Order::Settle(leg)),
             Output::NoPush(switch, leg, refusal) => {
                 self.metrics.refused(refusal.word());
                 info!(%switch, %leg, cause = refusal.word(), why = %refusal, "nothing to push");
             }
             Output::ReturnCode(switch, leg, code) => {
-                self.order(&switch, Order::ReturnCode(leg, code));
+                self.order(&switch, &leg.clone(), Order::ReturnCode(leg, code));
             }
-            Output::Offer(order) => self.order(&order.switch.clone(), Order::Offer(order)),
+            Output::Offer(order) => {
+                let span = self.spans.of(order.id);
+                self.order_in(span, &order.switch.clone(), Order::Offer(order));
+            }
             Output::Offered(ask, offered) => {
                 if let Some(reply) = self.waiting_offers.remove(&ask) {
                     // Who asked may have gone.
@@ -438,21 +469,54 @@ impl CoreTask {
         }
     }
 
-    fn order(&self, switch: &SwitchName, order: Order) {
-        if let Some(orders) = self.orders.get(switch) {
-            orders.put(order);
+    /// The log follows a move by what the journal is told of it.
+    fn follow(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Begun(open) => {
+                let _in = self.spans.begin(open).entered();
+                info!(old_leg = %open.old_leg, far_leg = %open.far_leg, "a move begins");
+            }
+            Entry::Stage { id, stage, to } => {
+                self.spans.told(*id, to.as_ref());
+                let _in = self.spans.of(*id).entered();
+                debug!(stage = stage.word(), "a move comes further");
+            }
+            // Output::Moved says more.
+            Entry::Ended { .. } => {}
         }
     }
 
-    fn moved(&self, report: MoveReport) {
+    /// The span of the move in which the leg takes part, or for which it was made.
+    fn span_of(&self, switch: &SwitchName, leg: &ChannelId) -> Span {
+        let span = self.spans.of_leg(switch, leg).or_else(|| {
+            let known = self.core.switch(switch)?.tracker().leg(leg)?;
+            Some(self.spans.of(known.made_by?))
+        });
+        span.unwrap_or_else(Span::none)
+    }
+
+    fn order(&self, switch: &SwitchName, leg: &ChannelId, order: Order) {
+        self.order_in(self.span_of(switch, leg), switch, order);
+    }
+
+    fn order_in(&self, span: Span, switch: &SwitchName, order: Order) {
+        if let Some(orders) = self.orders.get(switch) {
+            orders.put(order, span);
+        }
+    }
+
+    fn moved(&mut self, report: MoveReport) {
+        let span = self.spans.end(&report);
+        let _in = span.clone().entered();
         self.metrics.moved(&report);
         self.news.send_modify(|news| news.moves += 1);
-        let took_ms = report.took.map(|took| took.as_secs_f64() * 1000.0);
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        let (took_ms, gap_ms) = (report.took.map(ms), report.gap.map(ms));
         let (kind, class) = (report.kind.word(), report.class.map(tracing::field::debug));
         let (outcome, cause) = (report.end.outcome().word(), report.end.cause());
         if report.end == MoveEnd::Moved {
             info!(id = %report.id, switch = %report.switch, extension = %report.extension, kind, class,
-                from = %report.from, to = report.to, far_leg = %report.far_leg, took_ms, outcome, "moved");
+                from = %report.from, to = report.to, far_leg = %report.far_leg, took_ms, gap_ms, outcome, "moved");
         } else {
             warn!(id = %report.id, switch = %report.switch, extension = %report.extension, kind, class,
                 from = %report.from, to = report.to, far_leg = %report.far_leg, took_ms, outcome, cause, "not moved");
@@ -461,7 +525,7 @@ impl CoreTask {
             && report.end == MoveEnd::Moved
             && let Some(switch) = self.switches.get(&report.switch).cloned()
         {
-            tokio::spawn(async move { switch.after_pull(&report).await });
+            tokio::spawn(async move { switch.after_pull(&report).await }.instrument(span));
         }
     }
 

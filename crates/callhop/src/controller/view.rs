@@ -10,7 +10,9 @@ use callhop_calls::tracker::{Bond, Direction, Leg, Party, Progress, Tracker};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::links::Links;
 use crate::http::schema;
+use crate::when;
 
 /// A switch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -26,6 +28,13 @@ pub struct SwitchView {
     pub moves: usize,
     /// Events that came when their leg was gone already, and so changed nothing.
     pub late_events: u64,
+    /// Milliseconds by which its events are late: the largest of the last 10 to 20 seconds in which some came. None while it is
+    /// stale. FreeSWITCH: by the clocks of both machines. Asterisk: from asking for an event to reading it.
+    pub lag_ms: Option<u64>,
+    /// Since when its state is fresh or stale (RFC 3339).
+    pub since: Option<String>,
+    /// While it is stale: when its last event came (RFC 3339), if one ever came to this controller.
+    pub last_event: Option<String>,
 }
 
 /// A leg of a call.
@@ -177,15 +186,24 @@ fn state(tracker: &Tracker, leg: &Leg) -> DeviceState {
 
 /// The switches.
 #[must_use]
-pub fn switches(core: &Core) -> Vec<SwitchView> {
+pub fn switches(core: &Core, links: &Links) -> Vec<SwitchView> {
     let mut views: Vec<_> = core
         .switches()
-        .map(|(name, switch)| SwitchView {
-            name: name.clone(),
-            fresh: switch.is_fresh(),
-            legs: switch.tracker().len(),
-            moves: switch.moves(),
-            late_events: switch.late_events(),
+        .map(|(name, switch)| {
+            let heard = links.of(name);
+            let stale = heard.filter(|_| !switch.is_fresh());
+            SwitchView {
+                name: name.clone(),
+                fresh: switch.is_fresh(),
+                legs: switch.tracker().len(),
+                moves: switch.moves(),
+                late_events: switch.late_events(),
+                lag_ms: heard
+                    .and_then(|heard| heard.lag)
+                    .map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX)),
+                since: heard.map(|heard| when::text(heard.since)),
+                last_event: stale.and_then(|heard| heard.last_event).map(when::text),
+            }
         })
         .collect();
     views.sort_by(|a, b| a.name.cmp(&b.name));

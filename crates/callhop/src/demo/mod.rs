@@ -175,10 +175,10 @@ impl Demo {
     async fn until_fresh(&self) -> anyhow::Result<()> {
         let mut news = self.news.clone();
         loop {
-            let seen = self.controller.core().view(|core, _| {
-                let switches = controller::view::switches(core);
-                switches.iter().all(|switch| switch.fresh)
-            });
+            let seen = self
+                .controller
+                .core()
+                .view(|core, _| core.switches().all(|(_, switch)| switch.is_fresh()));
             match seen.await {
                 Some(true) => return Ok(()),
                 Some(false) => news.changed().await.context("the controller has ended")?,

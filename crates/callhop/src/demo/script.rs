@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::cast::{DOMAIN, Part};
 use super::desk::{Act, Desk};
 use super::words::{self, Shown};
-use crate::controller::{self, Controller, News, unix_now};
+use crate::controller::{Controller, News, unix_now};
 
 /// Longer than anything takes; only what does not come is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -301,8 +301,8 @@ impl<'a> Script<'a> {
                 }
             }
             let seen = self.controller.core().view(|core, _| {
-                let switches = controller::view::switches(core);
-                switches.iter().all(|it| it.legs == 0 && it.moves == 0)
+                let mut switches = core.switches();
+                switches.all(|(_, it)| it.tracker().is_empty() && it.moves() == 0)
             });
             if seen.await.context("the controller has ended")? && idle {
                 return Ok(());

@@ -34,7 +34,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_unti
 use tracing::{debug, info, warn};
 
 use crate::config;
-use crate::controller::{Core, Metrics};
+use crate::controller::{Core, Metrics, since_1970};
 
 use commands::{Dialplan, Up};
 
@@ -227,7 +227,10 @@ impl Driver {
             tokio::select! {
                 biased;
                 event = events.next() => {
-                    self.handle_event(&event?, &changed);
+                    let event = event?;
+                    let lag = translate::made_at(&event).map(|at| since_1970().saturating_sub(at));
+                    self.metrics.heard(&self.name, lag);
+                    self.handle_event(&event, &changed);
                     silence.as_mut().reset(Instant::now() + SILENCE);
                 }
                 () = self.poke.notified() => events.poke()?,
@@ -240,6 +243,9 @@ impl Driver {
     fn handle_event(&self, event: &Event, changed: &mpsc::UnboundedSender<DeviceId>) {
         if let Some(leg_event) = translate::leg_event(event) {
             self.metrics.event(&self.name);
+            if let Some(source) = translate::hunt_source(event) {
+                self.metrics.hunt_source(&self.name, source);
+            }
             self.core.send(Input::Leg(self.name.clone(), leg_event));
         } else if let Some((leg, digit)) = translate::digit(event) {
             self.core.send(Input::Digit(self.name.clone(), leg, digit));

@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use callhop_calls::core::Answer;
 use callhop_calls::id::{ChannelId, DeviceId, Domain, MoveId, Number};
 use callhop_calls::tracker::{
-    Arming, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
+    Arming, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg, SwitchTime,
 };
 use callhop_esl::{Event, EventName, FieldSet, Fields};
 
@@ -59,6 +60,7 @@ macro_rules! fields {
 
 fields! {
     Sequence = "Event-Sequence",
+    Timestamp = "Event-Date-Timestamp",
     UniqueId = "Unique-ID",
     Direction = "Call-Direction",
     AnswerState = "Answer-State",
@@ -131,6 +133,7 @@ pub fn leg_event(event: &Event) -> Option<LegEvent> {
     Some(LegEvent {
         sequence: sequence(&fields),
         leg,
+        at: at(&fields),
         facts,
         change,
     })
@@ -152,6 +155,13 @@ pub fn snapshot_leg(dump: &Event) -> Option<SnapshotLeg> {
 
 fn sequence(fields: &Found<'_>) -> Sequence {
     Sequence(text(fields, F::Sequence).parse().unwrap_or_default())
+}
+
+/// The switch's own time of an event, in microseconds since 1970; it moves in steps of its timer, 20 ms as a rule
+/// (switch_time.c, `switch_micro_time_now`).
+fn at(fields: &Found<'_>) -> Option<SwitchTime> {
+    let micros = fields.get(F::Timestamp as usize)?.parse().ok()?;
+    Some(SwitchTime(Duration::from_micros(micros)))
 }
 
 fn facts(fields: &Found<'_>) -> Facts {
@@ -388,6 +398,25 @@ pub fn channels(json: &str) -> Result<Vec<ChannelId>, TableError> {
         .iter()
         .filter_map(|row| row.uuid.parse().ok())
         .collect())
+}
+
+/// When the switch made the event, since 1970, by its own clock.
+#[must_use]
+pub fn made_at(event: &Event) -> Option<Duration> {
+    let micros = event.get("Event-Date-Timestamp")?.parse().ok()?;
+    Some(Duration::from_micros(micros))
+}
+
+/// What an inbound call has rung by, told once, at its end: its dialplan has written that down (`callhop_source`).
+#[must_use]
+pub fn hunt_source(event: &Event) -> Option<&'static str> {
+    if event.name() != EventName::ChannelHangup {
+        return None;
+    }
+    let source = event.get("variable_callhop_source")?;
+    ["controller", "snapshot", "default"]
+        .into_iter()
+        .find(|known| *known == source)
 }
 
 /// The leg that has dialled the push code.

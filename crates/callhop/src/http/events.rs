@@ -142,6 +142,7 @@ impl Events {
 
     async fn look(&self, read: &FromDatabase, database: bool, before: &Picture) -> Option<Picture> {
         let extensions = read.extensions.clone();
+        let links = self.0.controller.links();
         let seen = self.0.controller.core().view(move |core, _| {
             let device = |device| DeviceDoc {
                 switches: view::device(core, &device),
@@ -151,7 +152,11 @@ impl Events {
                 .iter()
                 .map(|found| found.extension.device_ids().map(device).collect())
                 .collect();
-            (view::switches(core), view::calls(core, CALLS), devices)
+            (
+                view::switches(core, &links),
+                view::calls(core, CALLS),
+                devices,
+            )
         });
         let (switches, mut calls, devices) = seen.await?;
         // The core has them in no order; here a call keeps its place.

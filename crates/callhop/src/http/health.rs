@@ -18,9 +18,10 @@ pub(super) fn router() -> Router<App> {
 }
 
 async fn ready(State(controller): State<Controller>) -> Response {
+    let links = controller.links();
     let switches = controller
         .core()
-        .view(|core, _| view::switches(core))
+        .view(move |core, _| view::switches(core, &links))
         .await
         .unwrap_or_default();
     let database = controller.database_is_ready().await;
@@ -38,6 +39,16 @@ async fn ready(State(controller): State<Controller>) -> Response {
 }
 
 async fn metrics(State(controller): State<Controller>) -> Response {
+    let seen = controller.core().view(|core, _| {
+        let seen = core.switches().map(|(name, switch)| {
+            let (legs, moves) = (switch.tracker().len(), switch.moves());
+            (name.clone(), legs, moves)
+        });
+        seen.collect::<Vec<_>>()
+    });
+    for (switch, legs, moves) in seen.await.unwrap_or_default() {
+        controller.metrics().seen(&switch, legs, moves);
+    }
     match controller.metrics().text() {
         Ok(text) => (
             [(

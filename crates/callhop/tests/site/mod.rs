@@ -76,13 +76,18 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 impl Site {
     /// A site with the extensions 1000 (1001, 1002, 1003) and 2000 (2001) in lab.test.
     pub(crate) async fn start() -> Self {
+        Self::start_on(FakeConfig::default()).await
+    }
+
+    /// The same on another switch.
+    pub(crate) async fn start_on(switch: FakeConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = port.local_addr().unwrap();
         drop(port);
         let fake = FakeSwitch::start(FakeConfig {
             controller: Some(address.to_string()),
-            ..FakeConfig::default()
+            ..switch
         })
         .await
         .unwrap();

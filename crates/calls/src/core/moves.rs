@@ -10,7 +10,7 @@ use super::output::{MoveEnd, MoveReport};
 use crate::id::{ChannelId, DeviceId, ExtensionId, MoveId, SwitchName, UnixTime};
 use crate::journal::{Kind, OpenMove, Stage};
 use crate::pull::Class;
-use crate::tracker::Tracker;
+use crate::tracker::{SwitchTime, Tracker};
 
 /// How long the bridge may take once the new leg's dialplan has been told: about a hundred times what was measured.
 pub const BRIDGE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,6 +37,10 @@ pub(super) struct Move {
     started: Option<Duration>,
     /// `Timer`: When the bridge has not come until then.
     until: Duration,
+    /// When the switch has taken the far leg from the old one.
+    apart_since: Option<SwitchTime>,
+    /// How long the far leg was in no bridge after that.
+    gap: Option<Duration>,
     state: State,
 }
 
@@ -53,6 +57,8 @@ impl Move {
             class: Some(class),
             started: Some(now),
             until: now + patience,
+            apart_since: None,
+            gap: None,
             state: State::Asked,
         }
     }
@@ -65,6 +71,8 @@ impl Move {
             class: None,
             started: None,
             until: now + RINGING_TIMEOUT,
+            apart_since: None,
+            gap: None,
             state: State::Unknown,
         }
     }
@@ -91,7 +99,10 @@ impl Move {
 
     pub(super) fn report(self, end: MoveEnd, now: Duration) -> MoveReport {
         let took = self.started.map(|started| now.saturating_sub(started));
-        MoveReport::new(self.open, self.class, Some(self.new_leg), end, took)
+        MoveReport {
+            gap: self.gap,
+            ..MoveReport::new(self.open, self.class, Some(self.new_leg), end, took)
+        }
     }
 }
 
@@ -127,12 +138,33 @@ impl Moves {
         self.all.insert(m.open.id, m);
     }
 
+    /// The switch has taken these two apart.
+    pub(super) fn unbridged(&mut self, one: &ChannelId, two: &ChannelId, at: Option<SwitchTime>) {
+        let m = self.of_leg.get(one).and_then(|id| self.all.get_mut(id));
+        let Some(m) = m else { return };
+        let (old, far) = (&m.open.old_leg, &m.open.far_leg);
+        if (old, far) == (one, two) || (old, far) == (two, one) {
+            // Told once of each leg: the first one counts.
+            m.apart_since = m.apart_since.or(at);
+        }
+    }
+
     /// The switch has reported the bridge of these two.
-    pub(super) fn bridged(&mut self, one: &ChannelId, two: &ChannelId) -> Option<Ended> {
+    pub(super) fn bridged(
+        &mut self,
+        one: &ChannelId,
+        two: &ChannelId,
+        at: Option<SwitchTime>,
+    ) -> Option<Ended> {
         let id = *self.of_leg.get(one)?;
-        let m = self.all.get(&id)?;
+        let m = self.all.get_mut(&id)?;
         let (new, far) = (&m.new_leg, &m.open.far_leg);
         if (new, far) == (one, two) || (new, far) == (two, one) {
+            // A clock that was put back in between has measured nothing.
+            m.gap = m
+                .apart_since
+                .zip(at)
+                .and_then(|(since, at)| at.0.checked_sub(since.0));
             self.end(id, MoveEnd::Moved)
         } else {
             None

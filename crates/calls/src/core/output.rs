@@ -413,6 +413,9 @@ pub struct MoveReport {
     pub end: MoveEnd,
     /// From the star code to the end, unless that was before a restart.
     pub took: Option<Duration>,
+    /// Pull of a call that talked: how long the far leg was in no bridge, as the switch's events tell it. The packets that are
+    /// missing at the far end take about as long. `None` for all others: the far end of a push hears a sound meanwhile.
+    pub gap: Option<Duration>,
 }
 
 impl MoveReport {
@@ -436,6 +439,7 @@ impl MoveReport {
             far_leg: open.far_leg,
             end,
             took,
+            gap: None,
         }
     }
 
@@ -445,11 +449,14 @@ impl MoveReport {
             at,
             outcome: self.end.outcome(),
             cause: self.end.cause().map(str::to_owned),
-            took_ms: self
-                .took
-                .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            took_ms: self.took.map(whole_ms),
+            gap_ms: self.gap.map(whole_ms),
         }
     }
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Answer {

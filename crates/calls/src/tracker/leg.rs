@@ -3,12 +3,20 @@
 //! Owns the values that the driver hands in and the record of one leg. Refuses old news: facts that are older than those
 //! known only fill in what is still unknown.
 
+use std::time::Duration;
+
 use super::pairing::Pairing;
 use crate::id::{ChannelId, DeviceId, MoveId};
 
 /// The switch's own number of an event; a larger one is younger. Unique per switch and run of the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sequence(pub u64);
+
+/// When something happened, by one clock of the driver's choice: the switch's own where its events tell (FreeSWITCH:
+/// `Event-Date-Timestamp`), the arrival of the event else. Where that clock began is nobody's business: only the time
+/// between two events of one switch means something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SwitchTime(pub Duration);
 
 /// Who set the leg up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,6 +117,8 @@ pub struct LegEvent {
     pub sequence: Sequence,
     /// The leg.
     pub leg: ChannelId,
+    /// When it happened; `None` if nobody said so. Nothing is decided by it: it measures how long a far end was alone.
+    pub at: Option<SwitchTime>,
     /// What the event tells about the leg; `None` if it carries no channel data.
     pub facts: Option<Facts>,
     /// What happened.

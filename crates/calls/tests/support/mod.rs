@@ -27,6 +27,7 @@ use callhop_calls::journal::{Entry, Kind, OpenMove};
 use callhop_calls::routing::Policy;
 use callhop_calls::tracker::{
     Arming, Bond, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg,
+    SwitchTime,
 };
 
 pub use push::{At, ROLES, Story, check_roles};
@@ -447,11 +448,13 @@ impl World {
     // What happens on the switch.
 
     fn next_event(&mut self, id: &ChannelId, change: Change) {
+        let at = Some(SwitchTime(self.now.mono));
         let truth = self.truth();
         truth.sequence += 1;
         let event = LegEvent {
             sequence: Sequence(truth.sequence),
             leg: id.clone(),
+            at,
             facts: truth.legs.get(id).map(|leg| leg.facts.clone()),
             change,
         };

@@ -83,7 +83,11 @@ pub(crate) struct TokenDoc {
 pub(crate) async fn switches(
     State(controller): State<Controller>,
 ) -> Result<Json<SwitchList>, Problem> {
-    let seen = controller.core().view(|core, _| view::switches(core)).await;
+    let links = controller.links();
+    let seen = controller
+        .core()
+        .view(move |core, _| view::switches(core, &links))
+        .await;
     let switches = seen.ok_or_else(Problem::ending)?;
     Ok(Json(SwitchList { switches }))
 }
@@ -91,9 +95,13 @@ pub(crate) async fn switches(
 /// The controller in short.
 #[utoipa::path(get, path = "/v1/status", tag = "live", responses((status = 200, body = Status), Failures))]
 pub(crate) async fn status(State(controller): State<Controller>) -> Result<Json<Status>, Problem> {
+    let links = controller.links();
     let seen = controller
         .core()
-        .view(|core, _| (view::switches(core), core.directory().extensions().count()))
+        .view(move |core, _| {
+            let extensions = core.directory().extensions().count();
+            (view::switches(core, &links), extensions)
+        })
         .await;
     let (switches, extensions) = seen.ok_or_else(Problem::ending)?;
     Ok(Json(Status {
@@ -107,9 +115,10 @@ pub(crate) async fn status(State(controller): State<Controller>) -> Result<Json<
 /// The calls, each with its legs and the move in which it takes part.
 #[utoipa::path(get, path = "/v1/calls", tag = "live", responses((status = 200, body = CallList), Failures))]
 pub(crate) async fn calls(State(controller): State<Controller>) -> Result<Json<CallList>, Problem> {
+    let links = controller.links();
     let seen = controller
         .core()
-        .view(|core, _| (view::switches(core), view::calls(core, MAX_CALLS)))
+        .view(move |core, _| (view::switches(core, &links), view::calls(core, MAX_CALLS)))
         .await;
     let (switches, calls) = seen.ok_or_else(Problem::ending)?;
     Ok(Json(CallList { switches, calls }))

@@ -53,6 +53,9 @@ pub(crate) struct MoveDoc {
     cause: Option<String>,
     /// Milliseconds from the star code to the end; none if the controller was restarted meanwhile.
     took_ms: Option<u64>,
+    /// Milliseconds for which the far end was in no bridge, as the switch's events tell it: a pull of a call that
+    /// talked. About as long packets are missing at the far end; on FreeSWITCH to 20 ms.
+    gap_ms: Option<u64>,
 }
 
 impl MoveDoc {
@@ -74,6 +77,7 @@ impl MoveDoc {
             ended,
             outcome,
             took_ms: end.as_ref().and_then(|end| end.took_ms),
+            gap_ms: end.as_ref().and_then(|end| end.gap_ms),
             cause: end.and_then(|end| end.cause),
         }
     }
