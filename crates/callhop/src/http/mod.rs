@@ -48,8 +48,8 @@ use crate::config::Public;
 use crate::controller::{Controller, News};
 
 pub(crate) use api::{Body, MoveDoc, Problem, RouteDoc};
-pub(crate) use auth::{Holder, NewToken};
 use auth::{Gate, Guard};
+pub(crate) use auth::{Holder, NewToken};
 use clients::Clients;
 use events::Events;
 use limits::Door;
@@ -122,7 +122,12 @@ pub(crate) async fn serve(
 ) -> std::io::Result<()> {
     let events = Events::start(controller.clone(), news);
     let app = App { controller, events };
-    let local = limits::serve(listener, Door::Local, local(app.clone(), beside), shutdown.clone());
+    let local = limits::serve(
+        listener,
+        Door::Local,
+        local(app.clone(), beside),
+        shutdown.clone(),
+    );
     let Some(PublicListener {
         listener,
         names,
