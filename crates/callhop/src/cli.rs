@@ -14,6 +14,7 @@ mod moves;
 mod output;
 mod route;
 mod token;
+mod webhook;
 
 use std::{
     path::PathBuf,
@@ -81,6 +82,9 @@ enum Command {
     /// Who may change something over HTTP
     #[command(subcommand)]
     Token(token::Command),
+    /// Who is told of moves and route changes
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// The calls of the running controller
     Calls(Json),
     /// The latest moves: kind, who, from where to where, result, cause and duration
@@ -226,6 +230,7 @@ async fn run(arguments: Arguments) -> Done {
         Command::Route(command) => route::run(&config, command).await,
         Command::Import(command) => import::run(&config, command).await,
         Command::Token(command) => token::run(&config, command).await,
+        Command::Webhook(command) => webhook::run(&config, command).await,
         Command::Calls(Json { json }) => live::calls(&config, json),
         Command::Moves(moves) => moves::run(&config, moves).await,
         Command::Why(why) => live::why(&config, why).await,

@@ -16,10 +16,12 @@ mod default;
 mod document;
 mod endpoints;
 mod load;
+mod public;
 mod push;
 mod show;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 pub use document::{Environment, Origin, Problem};
 pub use endpoints::Endpoints;
@@ -44,6 +46,8 @@ pub struct Config {
     pub domains: BTreeMap<Domain, Policy>,
     /// What is logged, and how.
     pub log: Log,
+    /// Who is told of moves and route changes.
+    pub webhooks: Vec<Webhook>,
 }
 
 impl Config {
@@ -88,6 +92,28 @@ pub struct Store {
 pub struct Http {
     /// Always a loopback address: dialplans ask here without a password, and reading needs no token.
     pub listen: SocketAddr,
+    /// Where programs and people of other machines ask, if they may.
+    pub public: Option<Public>,
+}
+
+/// `[http.public]`: the API and the page, with a token for everything; no dialplan asks here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Public {
+    /// Any address.
+    pub listen: SocketAddr,
+    /// The names under which a browser may ask, beside the address itself; in lower case.
+    pub names: Vec<String>,
+    /// What TLS needs. `None` only if the admin says so: a proxy in front of Callhop does it.
+    pub tls: Option<TlsFiles>,
+}
+
+/// PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and behind it those that lead to its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// `[[freeswitch]]`
@@ -126,6 +152,44 @@ pub struct Asterisk {
     pub context: String,
     /// How it dials a number that `push.allow` allows, with `{number}` in it.
     pub outside: Option<String>,
+}
+
+/// `[[webhook]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// What it is called in logs, metrics and the database. It obeys the rules of a switch's name.
+    pub name: SwitchName,
+    /// Where it is.
+    pub url: axum::http::Uri,
+    /// What it is signed with, as Standard Webhooks writes it.
+    pub secret: Secret,
+    /// Of what it is told.
+    pub events: Vec<WebhookEvent>,
+    /// Of whose extensions; of all if there is none.
+    pub domains: Vec<Domain>,
+}
+
+/// Of what a webhook can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookEvent {
+    /// Moves that have ended.
+    Move,
+    /// Routes that were set or reset, or have ended.
+    Route,
+}
+
+impl WebhookEvent {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Move, Self::Route];
+
+    /// The word that is written for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Move => "move",
+            Self::Route => "route",
+        }
+    }
 }
 
 /// `[log]`

@@ -5,6 +5,7 @@
 mod asterisk;
 mod freeswitch;
 mod push;
+mod webhook;
 
 use std::time::Duration;
 
@@ -75,6 +76,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = push::toll(config);
     findings.extend(push::short_codes(config));
     findings.extend([found, controller(config)]);
+    findings.extend(webhook::examine(config).await);
     for each in &config.freeswitch {
         findings.extend(freeswitch::examine(config, each, &devices).await);
     }

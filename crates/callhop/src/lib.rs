@@ -14,4 +14,5 @@ pub mod import;
 mod service;
 pub mod switch;
 pub mod telemetry;
+mod webhooks;
 mod when;

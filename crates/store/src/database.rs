@@ -15,14 +15,15 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::time::Instant;
 
 use crate::{
-    Actor, ActorName, AddExtensionError, Changes, DatabaseError, Expected, Options, Put,
-    PutExtensionError, RemoveExtensionError, ResetRouteError, Revision, RouteChange, SetRouteError,
-    Snapshot, Store, Token, Versioned,
+    Actor, ActorName, AddExtensionError, Backlog, Changes, DatabaseError, Delivery, Expected,
+    Options, Put, PutExtensionError, RemoveExtensionError, ResetRouteError, Revision, RouteChange,
+    SetRouteError, Snapshot, Store, Token, Told, Untold, Versioned,
     journal::JournalRows,
     pool::{Lease, Pool},
     rows::{Rows, Which},
     rules::{self, Change, Decision},
     tokens::TokenRows,
+    webhooks::WebhookRows,
 };
 
 /// From how many changes on reading them may take long. They are read in some milliseconds where nothing is wrong.
@@ -87,7 +88,7 @@ struct Writing<'a, C: Connection> {
 
 impl<C> Database<C>
 where
-    C: Connection + Rows + JournalRows + TokenRows,
+    C: Connection + Rows + JournalRows + TokenRows + WebhookRows,
     C::Options: ConnectOptions<Connection = C>,
 {
     pub(crate) fn new(
@@ -171,7 +172,7 @@ where
 
 impl<C> Writing<'_, C>
 where
-    C: Connection + Rows + JournalRows + TokenRows,
+    C: Connection + Rows + JournalRows + TokenRows + WebhookRows,
     C::Options: ConnectOptions<Connection = C>,
 {
     fn change(&self, actor: &Actor, now: UnixTime) -> Change {
@@ -214,7 +215,7 @@ where
 #[async_trait]
 impl<C> Store for Database<C>
 where
-    C: Connection + Rows + JournalRows + TokenRows + Sync,
+    C: Connection + Rows + JournalRows + TokenRows + WebhookRows + Sync,
     C::Options: ConnectOptions<Connection = C>,
 {
     fn location(&self) -> &str {
@@ -446,6 +447,107 @@ where
         let work = writing.rows.touch_token(name.clone(), now);
         let decided = within(writing.deadline, work).await.map(Decision::Commit);
         writing.finish::<_, DatabaseError>(decided).await
+    }
+
+    async fn webhook_since(&self, name: &str, now: UnixTime) -> Result<UnixTime, DatabaseError> {
+        let mut writing = self.write_aside().await?;
+        let work = writing.rows.since(name.to_owned(), now);
+        let decided = within(writing.deadline, work).await.map(Decision::Commit);
+        writing.finish::<_, DatabaseError>(decided).await
+    }
+
+    async fn untold(&self, now: UnixTime, limit: u32) -> Result<Untold, DatabaseError> {
+        self.read(self.timeout, |rows| rows.untold(now, limit))
+            .await
+    }
+
+    async fn tell(&self, told: &Told) -> Result<bool, DatabaseError> {
+        let mut writing = self.write_aside().await?;
+        let rows = &mut *writing.rows;
+        let work = async {
+            // This one locks, so that of two that are told the same the second sees what the first has done.
+            if !rows.advance(told.from, told.to).await? {
+                return Ok(Decision::Leave(false));
+            }
+            for id in &told.moves {
+                if !rows.tell_move(*id).await? {
+                    return Ok(Decision::Leave(false));
+                }
+            }
+            for delivery in &told.deliveries {
+                rows.insert_delivery(delivery.clone()).await?;
+            }
+            Ok(Decision::Commit(true))
+        };
+        let decided = within(writing.deadline, work).await;
+        writing.finish::<_, DatabaseError>(decided).await
+    }
+
+    async fn claim_deliveries(
+        &self,
+        webhook: &str,
+        now: UnixTime,
+        until: UnixTime,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, DatabaseError> {
+        let due = self
+            .read(self.timeout, |rows| {
+                rows.due(webhook.to_owned(), now, limit)
+            })
+            .await?;
+        if due.is_empty() {
+            return Ok(due);
+        }
+        let mut writing = self.write_aside().await?;
+        let rows = &mut *writing.rows;
+        let work = async {
+            let mut claimed = Vec::new();
+            for delivery in due {
+                if rows.claim(delivery.id, now, until).await? {
+                    claimed.push(delivery);
+                }
+            }
+            Ok(Decision::Commit(claimed))
+        };
+        let decided = within(writing.deadline, work).await;
+        writing.finish::<_, DatabaseError>(decided).await
+    }
+
+    async fn finish_delivery(&self, id: i64) -> Result<(), DatabaseError> {
+        let mut writing = self.write_aside().await?;
+        let work = writing.rows.delete_delivery(id);
+        let decided = within(writing.deadline, work).await.map(Decision::Commit);
+        writing.finish::<_, DatabaseError>(decided).await
+    }
+
+    async fn postpone_delivery(
+        &self,
+        id: i64,
+        next: UnixTime,
+        error: &str,
+    ) -> Result<(), DatabaseError> {
+        let mut writing = self.write_aside().await?;
+        let work = writing.rows.postpone(id, next, error.to_owned());
+        let decided = within(writing.deadline, work).await.map(Decision::Commit);
+        writing.finish::<_, DatabaseError>(decided).await
+    }
+
+    async fn drop_deliveries(
+        &self,
+        webhook: &str,
+        made_before: UnixTime,
+        most: u32,
+    ) -> Result<u64, DatabaseError> {
+        let mut writing = self.write_aside().await?;
+        let work = writing
+            .rows
+            .drop_some(webhook.to_owned(), made_before, most);
+        let decided = within(writing.deadline, work).await.map(Decision::Commit);
+        writing.finish::<_, DatabaseError>(decided).await
+    }
+
+    async fn backlogs(&self) -> Result<Vec<Backlog>, DatabaseError> {
+        self.read(self.timeout, |rows| rows.backlogs()).await
     }
 
     async fn close(&self) {

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use callhop_calls::{
-    id::{DeviceId, ExtensionId, SwitchName, UnixTime},
+    id::{DeviceId, ExtensionId, MoveId, SwitchName, UnixTime},
     journal::{Entry, OpenMove, PastEnd, PastMove},
 };
 use sqlx::Executor;
@@ -27,6 +27,10 @@ pub(crate) trait JournalRows: Send {
         of: Option<ExtensionId>,
         limit: u32,
     ) -> Result<Vec<PastMove>, DatabaseError>;
+    /// The moves that have ended and of which webhooks were not told, in the order of their ends.
+    async fn untold_moves(&mut self, limit: u32) -> Result<Vec<PastMove>, DatabaseError>;
+    /// Notes that webhooks are told of a move; false if they were.
+    async fn tell_move(&mut self, id: MoveId) -> Result<bool, DatabaseError>;
     /// Forgets some of the moves that ended before then, and says how many.
     async fn forget_some(&mut self, ended_before: UnixTime) -> Result<u64, DatabaseError>;
 }
@@ -67,6 +71,9 @@ const OPEN: &str = select!("WHERE switch = $1 AND ended_at IS NULL ORDER BY star
 const PAST: &str = select!("ORDER BY started_at DESC, id DESC LIMIT $1");
 const PAST_OF: &str =
     select!("WHERE domain = $2 AND extension = $3 ORDER BY started_at DESC, id DESC LIMIT $1");
+
+const UNTOLD: &str =
+    select!("WHERE told = 0 AND ended_at IS NOT NULL ORDER BY ended_at, id LIMIT $1");
 
 fn past(row: Row) -> Result<PastMove, DatabaseError> {
     let domain: callhop_calls::id::Domain = parsed("a domain", &row.domain)?;
@@ -176,6 +183,20 @@ macro_rules! journal {
                 };
                 let rows: Vec<Row> = query.fetch_all(self).await?;
                 rows.into_iter().map(past).collect()
+            }
+
+            async fn untold_moves(&mut self, limit: u32) -> Result<Vec<PastMove>, DatabaseError> {
+                let query = sqlx::query_as(UNTOLD).bind(i64::from(limit));
+                let rows: Vec<Row> = query.fetch_all(self).await?;
+                rows.into_iter().map(past).collect()
+            }
+
+            async fn tell_move(&mut self, id: MoveId) -> Result<bool, DatabaseError> {
+                let done = sqlx::query("UPDATE move SET told = 1 WHERE id = $1 AND told = 0")
+                    .bind(id.to_string())
+                    .execute(self)
+                    .await?;
+                Ok(done.rows_affected() == 1)
             }
 
             async fn forget_some(&mut self, ended_before: UnixTime) -> Result<u64, DatabaseError> {

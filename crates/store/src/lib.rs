@@ -15,7 +15,7 @@
 //! - **Invariant**: a transaction that writes begins with the revision. So there is one writer at a time on a database, in all
 //!   programs together, and the order of the revisions is the order of the commits: a reader that has seen a revision has
 //!   seen everything before it. A sequence or a clock would not promise that.
-//! - **Invariant**: the journal of moves and the tokens leave the revision alone. They are no change of the directory, and no controller is made
+//! - **Invariant**: the journal of moves, the tokens and what webhooks are told leave the revision alone. They are no change of the directory, and no controller is made
 //!   to look for one by it.
 //! - **Invariant**: what an asker gets was read by one statement, and so at one moment, together with its revision.
 //! - **Invariant**: a revision that a caller was given is committed, and on SQLite and a PostgreSQL with its default settings it
@@ -55,6 +55,7 @@
 //! | `rows.rs` | SQL |
 //! | `journal.rs` | the journal of moves, with its SQL |
 //! | `tokens.rs` | the tokens of the HTTP interface, with their SQL |
+//! | `webhooks.rs` | what webhooks are told, with its SQL |
 //! | `values.rs`, `error.rs` | what goes in and comes out |
 //! | `testing.rs` | a private PostgreSQL for tests (feature `testing`) |
 
@@ -69,6 +70,7 @@ mod rules;
 pub mod testing;
 mod tokens;
 mod values;
+mod webhooks;
 
 use std::{fmt, time::Duration};
 
@@ -89,6 +91,7 @@ pub use values::{
     Actor, ActorName, Changes, Expected, NotAnActor, Put, Revision, RouteChange, Snapshot,
     Versioned,
 };
+pub use webhooks::{Backlog, Delivery, NewDelivery, Progress, Told, Untold};
 
 /// The limits of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -344,6 +347,73 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// The database failed.
     async fn token_used(&self, name: &ActorName, now: UnixTime) -> Result<(), DatabaseError>;
+
+    /// Since when there is a webhook of that name: from now on, if it is seen for the first time.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn webhook_since(&self, name: &str, now: UnixTime) -> Result<UnixTime, DatabaseError>;
+
+    /// What has happened and was not yet put into deliveries: at most `limit` moves and changes. Routes that ended by their
+    /// time are in it only when all changes of routes are.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn untold(&self, now: UnixTime, limit: u32) -> Result<Untold, DatabaseError>;
+
+    /// Writes the deliveries of what [`untold`](Self::untold) gave, and that webhooks are told of it: all of it, or nothing.
+    /// False if another controller was faster.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn tell(&self, told: &Told) -> Result<bool, DatabaseError>;
+
+    /// Takes deliveries of a webhook that are due, for nobody else before `until`: of each extension only the first one, and it
+    /// alone until it is finished.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn claim_deliveries(
+        &self,
+        webhook: &str,
+        now: UnixTime,
+        until: UnixTime,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, DatabaseError>;
+
+    /// A delivery has arrived, or is given up: the next one of its extension is due.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn finish_delivery(&self, id: i64) -> Result<(), DatabaseError>;
+
+    /// A delivery has failed once more, and is due again then.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn postpone_delivery(
+        &self,
+        id: i64,
+        next: UnixTime,
+        error: &str,
+    ) -> Result<(), DatabaseError>;
+
+    /// Drops the deliveries of a webhook that were made before then, and the oldest ones of more than `most`. How many.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn drop_deliveries(
+        &self,
+        webhook: &str,
+        made_before: UnixTime,
+        most: u32,
+    ) -> Result<u64, DatabaseError>;
+
+    /// What each webhook has still to be told, also one that is not configured any more.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn backlogs(&self) -> Result<Vec<Backlog>, DatabaseError>;
 
     /// Closes the idle connections. The store can be used on; it then opens new ones.
     async fn close(&self);

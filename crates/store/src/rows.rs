@@ -190,7 +190,7 @@ fn found(rows: Vec<FoundRow>) -> Result<Found, DatabaseError> {
     Ok(found)
 }
 
-fn route(
+pub(crate) fn route(
     id: &ExtensionId,
     device: Option<String>,
     colleague: Option<String>,
@@ -219,9 +219,9 @@ fn route(
 }
 
 /// A row of the audit trail: revision, time, actor, before, after.
-type ChangeRow = (i64, i64, String, Option<String>, Option<String>);
+pub(crate) type ChangeRow = (i64, i64, String, Option<String>, Option<String>);
 
-fn change(row: ChangeRow) -> Result<RouteChange, DatabaseError> {
+pub(crate) fn change(row: ChangeRow) -> Result<RouteChange, DatabaseError> {
     let (revision, at, actor, before, after) = row;
     let read = |text: Option<String>| {
         text.map(|text| route_of_text(&text).ok_or_else(|| unreadable("a route", &text)))

@@ -15,6 +15,8 @@ pub(crate) enum Bench {
     Esl(EslArgs),
     /// What an event costs the core with 1,000 and with 100,000 calls, and the memory of a leg and of a device.
     Calls,
+    /// What a pull takes under the load of 200 event streams and 1,000 requests a second, beside one without.
+    Http,
 }
 
 /// How the event socket client is measured.
@@ -34,6 +36,7 @@ pub(crate) struct EslArgs {
 pub(crate) fn run(what: &Bench) -> anyhow::Result<()> {
     match what {
         Bench::Esl(args) => esl(args),
+        Bench::Http => cargo(&["--package", "callhop", "--example", "http_load"], &[]),
         Bench::Calls => cargo(&["--package", "callhop-calls", "--example", "growth"], &[]),
     }
 }

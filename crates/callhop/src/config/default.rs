@@ -19,6 +19,7 @@ impl Default for Config {
             push: PushPolicy::default(),
             domains: Default::default(),
             log: Log::default(),
+            webhooks: Vec::new(),
         }
     }
 }
@@ -35,6 +36,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8085)),
+            public: None,
         }
     }
 }

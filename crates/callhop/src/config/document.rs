@@ -274,9 +274,18 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// `true` or `false`, from the file.
+    /// `true` or `false`, from the environment or else from the file.
     pub(super) fn flag(&mut self, section: &mut Section<'a>, key: &'static str) -> Option<bool> {
-        match section.take(key)? {
+        let entry = section.take(key);
+        if let Some(found) = self.variable(section, key) {
+            let value = found.value.parse().ok();
+            if value.is_none() {
+                let message = format!("{:?} is neither true nor false", found.value);
+                self.report(found.at, section.full(key), message);
+            }
+            return value;
+        }
+        match entry? {
             (_, DeValue::Boolean(value)) => Some(value),
             (line, other) => {
                 self.wrong_type(&section.full(key), line, "true or false", &other);

@@ -21,7 +21,7 @@ use super::{
     Asterisk, Config, Environment, Freeswitch, Http, Log, LogFormat, LogNumbers, Origin, Problem,
     Secret, Store,
     document::{Document, Section},
-    push,
+    public, push, webhooks,
 };
 
 /// Where the file is looked for when none is named, in this order.
@@ -123,6 +123,7 @@ pub fn read(text: &str, folder: &Path, environment: &Environment) -> Result<Conf
     d.finish(section);
     let domains = domains(d, &mut root, &features, &push, &known);
     let log = log(d, &mut root);
+    let webhooks = webhooks::settings(d, &mut root);
     d.finish(root);
     let problems = document.into_problems();
     if problems.is_empty() {
@@ -135,6 +136,7 @@ pub fn read(text: &str, folder: &Path, environment: &Environment) -> Result<Conf
             push,
             domains,
             log,
+            webhooks,
         })
     } else {
         Err(problems)
@@ -187,7 +189,7 @@ fn http<'a>(d: &mut Document<'a>, root: &mut Section<'a>) -> Http {
                 found.at,
                 section.full("listen"),
                 "only a loopback address (127.0.0.1 or [::1]): what is asked here needs no \
-                 password"
+                 password; [http.public] is for other machines"
                     .to_owned(),
             ),
             Err(_) => d.report(
@@ -200,6 +202,7 @@ fn http<'a>(d: &mut Document<'a>, root: &mut Section<'a>) -> Http {
             ),
         }
     }
+    http.public = public::settings(d, &mut section);
     d.finish(section);
     http
 }

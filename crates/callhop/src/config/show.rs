@@ -1,13 +1,14 @@
 //! The configuration for people: everything that counts, nothing that is secret.
 
 use callhop_calls::{
+    id::Domain,
     push::{Pattern, PushPolicy},
     routing::{Policy, Unregistered},
     star::Features,
 };
 use serde_json::{Map, Value, json};
 
-use super::{Asterisk, Config, LogFormat};
+use super::{Asterisk, Config, Http, LogFormat, Webhook};
 
 impl Config {
     /// What counts, as it would be written in `callhop.toml`; secrets are `(hidden)`.
@@ -37,7 +38,7 @@ impl Config {
             .collect();
         let mut value = json!({
             "store": { "url": without_password(self.store.url.reveal()) },
-            "http": { "listen": self.http.listen.to_string() },
+            "http": http_value(&self.http),
             "freeswitch": switches,
             "features": features_value(&self.features),
             "push": push_value(&self.push),
@@ -55,8 +56,40 @@ impl Config {
         if !asterisk.is_empty() {
             value["asterisk"] = asterisk.into();
         }
+        if !self.webhooks.is_empty() {
+            value["webhook"] = self.webhooks.iter().map(webhook_value).collect();
+        }
         value
     }
+}
+
+fn webhook_value(webhook: &Webhook) -> Value {
+    let events: Vec<&str> = webhook.events.iter().map(|event| event.word()).collect();
+    let domains: Vec<&str> = webhook.domains.iter().map(Domain::as_str).collect();
+    json!({
+        "name": webhook.name.as_str(),
+        "url": webhook.url.to_string(),
+        "secret": "(hidden)",
+        "events": events,
+        "domains": domains,
+    })
+}
+
+fn http_value(http: &Http) -> Value {
+    let mut value = json!({ "listen": http.listen.to_string() });
+    if let Some(public) = &http.public {
+        let mut shown = json!({
+            "listen": public.listen.to_string(),
+            "names": public.names,
+            "tls": public.tls.is_some(),
+        });
+        if let Some(files) = &public.tls {
+            shown["tls_certificate"] = files.certificate.display().to_string().into();
+            shown["tls_key"] = files.key.display().to_string().into();
+        }
+        value["public"] = shown;
+    }
+    value
 }
 
 fn asterisk_value(switch: &Asterisk) -> Value {

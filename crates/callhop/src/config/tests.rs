@@ -217,8 +217,8 @@ numbers = "some"
         &[("CALLHOP_STORE__URI", "x")],
         &[
             "line 2: store.url: a store is sqlite:///path/to/file or postgres://user:password@host/database",
-            "line 4: http.listen: only a loopback address (127.0.0.1 or [::1]): what is asked here needs no password",
-            "line 5: http.port: there is no such key; [http] has listen",
+            "line 4: http.listen: only a loopback address (127.0.0.1 or [::1]): what is asked here needs no password; [http.public] is for other machines",
+            "line 5: http.port: there is no such key; [http] has listen, public",
             "line 7: freeswitch.name: a switch name has the character '/' at position 2, which is not allowed",
             "line 8: freeswitch.address: \"localhost\" is not a host and a port, such as 127.0.0.1:8021",
             "line 9: freeswitch.name: there are two switches with the name \"freeswitch\", give each its own",
@@ -231,7 +231,7 @@ numbers = "some"
             "line 19: log.format: \"xml\" is neither \"text\" nor \"json\"",
             "line 20: log.level: invalid filter directive",
             "line 21: log.numbers: \"some\" is neither \"full\" nor \"last3\" nor \"hidden\"",
-            "line 22: nonsense: there is no such key; the file has store, http, asterisk, freeswitch, features, push, domains, log",
+            "line 22: nonsense: there is no such key; the file has store, http, asterisk, freeswitch, features, push, domains, log, webhook",
             "environment CALLHOP_STORE__URI: this variable sets no key (CALLHOP_SECTION__KEY)",
         ],
     );
@@ -446,5 +446,95 @@ fn sounds_that_asterisk_does_not_have() {
             format!("line 2: push.hold_sound: \"shout://a/b.mp3\" {are}"),
             format!("line 4: domains.\"a\".push.ringback: \"ring.wav\" {are}"),
         ]
+    );
+}
+
+#[test]
+fn other_machines_ask_where_the_admin_says_how() {
+    let config = good(
+        r#"
+        [http.public]
+        listen = "0.0.0.0:8443"
+        names = ["Callhop.example.com"]
+        tls_certificate = "tls/callhop.pem"
+        tls_key = "/etc/ssl/callhop.key"
+        "#,
+        &[],
+    );
+    let files = TlsFiles {
+        certificate: "/site/tls/callhop.pem".into(),
+        key: "/etc/ssl/callhop.key".into(),
+    };
+    let public = config.http.public.clone().unwrap();
+    assert_eq!(public.tls, Some(files));
+    assert_eq!(public.names, ["callhop.example.com"]);
+    assert_eq!(config.effective()["http"]["public"]["tls"], true);
+    let proxied = good(
+        "",
+        &[
+            ("CALLHOP_HTTP__PUBLIC__LISTEN", "127.0.0.1:8086"),
+            ("CALLHOP_HTTP__PUBLIC__TLS", "false"),
+        ],
+    );
+    assert_eq!(proxied.http.public.unwrap().tls, None);
+    let needed = "a PEM file is needed, because tokens go over this address; tls = false only if a proxy in front of \
+                  Callhop does TLS";
+    wrong(
+        "[http.public]\nlisten = '0.0.0.0:8443'\n",
+        &[],
+        &[&format!("line 1: http.public.tls_certificate: {needed}")],
+    );
+    wrong(
+        "[http.public]\nlisten = 'here'\nnames = ['a b']\ntls_certificate = 'a'\n",
+        &[],
+        &[
+            &format!("line 1: http.public.tls_key: {needed}"),
+            "line 2: http.public.listen: \"here\" is not an address and a port, such as 0.0.0.0:8443",
+            "line 3: http.public.names: \"a b\" is not the name of a machine, such as callhop.example.com",
+        ],
+    );
+    wrong(
+        "[http.public]\ntls = false\ntls_key = 'a'\n",
+        &[],
+        &[
+            "line 1: http.public.listen: which address and port? such as 0.0.0.0:8443; without it nobody listens",
+        ],
+    );
+    wrong(
+        "[http.public]\nlisten = '[::]:1'\ntls = false\ntls_key = 'a'\n",
+        &[("CALLHOP_HTTP__PUBLIC__TLS", "no")],
+        &[
+            &format!("line 1: http.public.tls_certificate: {needed}"),
+            "environment CALLHOP_HTTP__PUBLIC__TLS: http.public.tls: \"no\" is neither true nor false",
+        ],
+    );
+}
+
+#[test]
+fn webhooks_are_read_and_none_without_a_secret() {
+    let secret = Secret::of_webhook(&[1; 32]);
+    let text = format!(
+        "[[webhook]]\nname = 'crm'\nurl = 'https://crm.test/x?y=1'\nsecret = '{}'\n",
+        secret.reveal()
+    );
+    let config = good(
+        &text,
+        &[("CALLHOP_WEBHOOK__CRM__DOMAINS", "[\"Lab.Test\"]")],
+    );
+    let webhook = &config.webhooks[0];
+    assert_eq!(webhook.key(), [1; 32]);
+    assert_eq!(webhook.events, WebhookEvent::ALL);
+    assert_eq!(webhook.domains[0].as_str(), "lab.test");
+    assert_eq!(config.effective()["webhook"][0]["secret"], "(hidden)");
+    wrong(
+        "[[webhook]]\nname = 'crm'\nurl = 'http://crm.test/'\nsecret = 'whsec_x'\nevents = ['call']\n[[webhook]]\nname = 'crm'\n",
+        &[],
+        &[
+            "line 3: webhook.url: without TLS everybody between can read it: https, or allow_http = true",
+            "line 4: webhook.secret: a secret is whsec_ and then 24 to 64 bytes in base64; `callhop webhook secret` makes one",
+            "line 5: webhook.events: \"call\" is neither \"move\" nor \"route\"",
+            "line 6: webhook.url: where is it? such as \"https://crm.example.com/callhop\"",
+            "line 7: webhook.name: there are two webhooks with the name \"crm\"",
+        ],
     );
 }

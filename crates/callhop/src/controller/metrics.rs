@@ -76,6 +76,17 @@ struct CorrectionLabels {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WebhookLabel {
+    webhook: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WebhookLabels {
+    webhook: String,
+    result: &'static str,
+}
+
 /// All metrics of the program.
 #[derive(Debug)]
 pub struct Metrics {
@@ -98,6 +109,8 @@ pub struct Metrics {
     corrections: Family<CorrectionLabels, Counter>,
     store_errors: Counter,
     backlog: Gauge,
+    webhooks: Family<WebhookLabels, Counter>,
+    webhook_backlog: Family<WebhookLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -122,8 +135,20 @@ impl Default for Metrics {
             corrections: Family::default(),
             store_errors: Counter::default(),
             backlog: Gauge::default(),
+            webhooks: Family::default(),
+            webhook_backlog: Family::default(),
         };
         let r = &mut metrics.registry;
+        r.register(
+            "webhook_deliveries",
+            "Messages to webhooks, by result: delivered, failed (and tried again), dropped",
+            metrics.webhooks.clone(),
+        );
+        r.register(
+            "webhook_backlog",
+            "Messages that wait for a webhook",
+            metrics.webhook_backlog.clone(),
+        );
         r.register(
             "moves",
             "Moves that have ended, by kind, class of the call, result and cause",
@@ -237,6 +262,22 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// So many messages to a webhook came to this.
+    pub(crate) fn webhook_sent(&self, webhook: &str, result: &'static str, count: u64) {
+        let webhook = webhook.to_owned();
+        let labels = WebhookLabels { webhook, result };
+        self.webhooks.get_or_create(&labels).inc_by(count);
+    }
+
+    /// So many messages wait for a webhook.
+    pub(crate) fn webhook_backlog(&self, webhook: &str, count: u64) {
+        let webhook = webhook.to_owned();
+        let backlog = self
+            .webhook_backlog
+            .get_or_create(&WebhookLabel { webhook });
+        backlog.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// The metrics in the OpenMetrics text format.
     ///
     /// # Errors

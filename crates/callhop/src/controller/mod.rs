@@ -28,13 +28,14 @@ use callhop_calls::core::{Input, OfferRefusal, OfferRequest, PushWord};
 use callhop_calls::id::{ChannelId, Domain, ExtensionId, MoveId, SwitchName};
 use callhop_calls::journal::OpenMove;
 use callhop_store::Store;
+use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tracing::info;
 
 use crate::config::Config;
 use crate::switch::{Caller, RunError, Switch};
-use crate::{asterisk, freeswitch, http, service};
+use crate::{asterisk, freeswitch, http, service, webhooks};
 
 use orders::Orders;
 use task::{CoreTask, Message};
@@ -352,7 +353,7 @@ pub(crate) async fn run_with(
     let (core, messages) = Core::queue();
     let metrics = Arc::new(Metrics::default());
     let (stop, stopped) = watch::channel(false);
-    let mut stopping = stopped.clone();
+    let stopping = stopped.clone();
     tokio::spawn(async move {
         shutdown.await;
         service::stopping();
@@ -375,6 +376,10 @@ pub(crate) async fn run_with(
                 .with_context(|| format!("http.listen: can't listen on {}", config.http.listen))?;
             (listener, http::Beside::default(), None)
         }
+    };
+    let public = match &config.http.public {
+        Some(public) => Some(http::PublicListener::bind(public).await?),
+        None => None,
     };
     let directory = Arc::new(DirectorySync::new(
         store.clone(),
@@ -424,6 +429,14 @@ pub(crate) async fn run_with(
     let directory_task = tokio::spawn(directory.clone().follow());
 
     let watchdog = tokio::spawn(service::vouch_for(core.clone()));
+    // It ends with what holds it.
+    let _webhooks = webhooks::start(
+        &config.webhooks,
+        store.clone(),
+        journal.clone(),
+        metrics.clone(),
+        news.clone(),
+    );
     let controller = Controller {
         core,
         switches,
@@ -439,10 +452,11 @@ pub(crate) async fn run_with(
         // The guest may have left.
         let _ = started.send((controller.clone(), news.clone()));
     }
-    let served = http::serve(listener, controller, news, beside, async move {
+    let ending = async move {
+        let mut stopping = stopping;
         let _ = stopping.wait_for(|stop| *stop).await;
-    })
-    .await;
+    };
+    let served = http::serve(listener, public, controller, news, beside, ending.shared()).await;
     for task in drivers {
         task.abort();
     }

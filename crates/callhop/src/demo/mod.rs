@@ -253,7 +253,10 @@ fn config(
         store: Store {
             url: Secret::new(url),
         },
-        http: Http { listen },
+        http: Http {
+            listen,
+            public: None,
+        },
         freeswitch: vec![Freeswitch {
             name: SWITCH.parse()?,
             address: switch.esl_addr().to_string(),

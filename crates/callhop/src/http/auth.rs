@@ -1,7 +1,7 @@
 //! Who may do what: tokens, and which pages of a browser may ask at all.
 //!
 //! Owns the form of a token and the checks before a handler. Refuses cookies: a token comes in the `Authorization` header,
-//! which no foreign page can make a browser send. What is asked of a browser under another name than a loopback one is refused
+//! which no foreign page can make a browser send. What is asked of a browser under a name that is none of Callhop's is refused
 //! too, so that a name that was made to point here (DNS rebinding) reads nothing.
 //!
 //! ```text
@@ -12,6 +12,8 @@
 //! read from the database for each request: a removed token is over at once.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -22,9 +24,12 @@ use callhop_store::{Actor, Scope, Token, TokenHash};
 use rand::TryRngCore;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::api::Problem;
+use super::limits::Connection;
+use super::page;
 use crate::controller::{Controller, unix_now};
 
 const PREFIX: &str = "callhop_";
@@ -106,56 +111,121 @@ impl<S: Sync> FromRequestParts<S> for Holder {
     }
 }
 
-/// Before each request but the dialplans' and the monitor's: is it from here, and if it brings a token, whose is that?
+/// Who may ask at all where a listener is.
+#[derive(Debug)]
+pub(super) enum Gate {
+    /// Whoever has this machine may read.
+    Local,
+    /// A token is needed for everything but the page's own files.
+    Public {
+        /// The names under which a browser may ask, beside the address itself; in lower case.
+        names: Vec<String>,
+        /// What a page of this server has before its host in `Origin`.
+        schemes: &'static [&'static str],
+    },
+}
+
+/// What the guard knows.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    pub(super) controller: Controller,
+    pub(super) gate: Arc<Gate>,
+}
+
+/// Before each request but the dialplans' and the monitor's: may this browser ask, and if it brings a token, whose is that?
 pub(super) async fn guard(
-    State(controller): State<Controller>,
+    State(Guard { controller, gate }): State<Guard>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Err(problem) = from_here(request.headers()) {
+    let connection = request.extensions().get::<Connection>().cloned();
+    let own = connection.as_ref().and_then(|connection| connection.own);
+    if let Err(problem) = gate.lets_in(request.headers(), own) {
         return problem.into_response();
     }
+    let client = connection.and_then(|connection| connection.client);
     if let Some(header) = request.headers().get(header::AUTHORIZATION) {
         let text = header.to_str().unwrap_or_default().to_owned();
+        if client
+            .as_ref()
+            .is_some_and(|client| !client.may_bring_token(Instant::now()))
+        {
+            return Problem::too_many("this address has brought too many wrong tokens")
+                .into_response();
+        }
         match holder(&controller, &text).await {
             Ok(holder) => {
                 request.extensions_mut().insert(holder);
             }
-            Err(problem) => return problem.into_response(),
+            Err(problem) => {
+                if let Some(client) = client.filter(|_| problem.is_unauthenticated()) {
+                    client.wrong_token(Instant::now());
+                }
+                return problem.into_response();
+            }
         }
+    } else if matches!(*gate, Gate::Public { .. }) && !page::has(request.uri().path()) {
+        return Problem::unauthenticated(
+            "everything needs a token here; `callhop token add` makes one",
+        )
+        .into_response();
     }
     next.run(request).await
 }
 
-/// Refuses a browser that was led here by another page or name.
-fn from_here(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
-    let host = text(header::HOST).unwrap_or_default();
-    if !is_loopback(host) {
-        return Err(Problem::forbidden(
-            "Callhop answers only under a loopback name: 127.0.0.1, [::1] or localhost",
-        ));
-    }
-    match text(header::ORIGIN) {
-        Some(origin) if origin.strip_prefix("http://") != Some(host) => Err(Problem::forbidden(
-            "another site's page may not ask Callhop anything",
-        )),
-        Some(_) | None => Ok(()),
+impl Gate {
+    /// Refuses a browser that was led here by another page or name. `own` is the address that was connected to.
+    fn lets_in(&self, headers: &HeaderMap, own: Option<IpAddr>) -> Result<(), Problem> {
+        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+        let host = text(header::HOST).unwrap_or_default();
+        let name = without_port(host).unwrap_or_default();
+        let (known, schemes, refused) = match self {
+            Self::Local => (
+                is_loopback(name),
+                &["http://"][..],
+                "Callhop answers only under a loopback name here: 127.0.0.1, [::1] or localhost",
+            ),
+            Self::Public { names, schemes } => {
+                let itself = name.parse::<IpAddr>().ok();
+                let itself = itself.map(|address| address.to_canonical());
+                let known = (itself.is_some() && itself == own)
+                    || names.iter().any(|known| known.eq_ignore_ascii_case(name));
+                let refused = "Callhop does not answer under this name; http.public.names has those that count";
+                (known, *schemes, refused)
+            }
+        };
+        if !known {
+            return Err(Problem::forbidden(refused));
+        }
+        let foreign = |origin: &str| {
+            let mut own = schemes.iter();
+            !own.any(|scheme| origin.strip_prefix(scheme) == Some(host))
+        };
+        if text(header::ORIGIN).is_some_and(foreign) {
+            return Err(Problem::forbidden(
+                "another site's page may not ask Callhop anything",
+            ));
+        }
+        Ok(())
     }
 }
 
-/// Whether a `Host` header (RFC 9110, 7.2) names this machine to itself.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
+/// The name or address of a `Host` header (RFC 9110, 7.2); `None` if it is none.
+fn without_port(host: &str) -> Option<&str> {
+    match host.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
-            Some((address, port)) if port.is_empty() || port.starts_with(':') => address,
-            Some(_) | None => return false,
+            Some((address, port)) if port.is_empty() || port.starts_with(':') => Some(address),
+            Some(_) | None => None,
         },
-        None => host.split_once(':').map_or(host, |(name, _)| name),
-    };
+        None => Some(host.split_once(':').map_or(host, |(name, _)| name)),
+    }
+}
+
+/// Whether a name is what this machine calls itself.
+fn is_loopback(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
         || name
-            .parse::<std::net::IpAddr>()
+            .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback())
 }
 
@@ -218,8 +288,24 @@ mod tests {
         }
     }
 
+    /// What is answered on the machine itself, and what at an address of it.
+    fn answers(host: &str, origin: Option<&str>) -> (bool, bool) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().unwrap());
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+        }
+        let public = Gate::Public {
+            names: vec![String::from("callhop.example.com")],
+            schemes: &["https://"],
+        };
+        let own = "192.0.2.7".parse().ok();
+        let lets_in = |gate: Gate| gate.lets_in(&headers, own).is_ok();
+        (lets_in(Gate::Local), lets_in(public))
+    }
+
     #[test]
-    fn only_loopback_names_are_answered() {
+    fn only_known_names_are_answered() {
         for host in [
             "127.0.0.1",
             "127.0.0.1:8085",
@@ -228,7 +314,15 @@ mod tests {
             "localhost:1",
             "LOCALHOST",
         ] {
-            assert!(is_loopback(host), "{host}");
+            assert_eq!(answers(host, None), (true, false), "{host}");
+        }
+        for host in [
+            "callhop.example.com",
+            "Callhop.Example.com:8443",
+            "192.0.2.7:8443",
+            "[::ffff:192.0.2.7]",
+        ] {
+            assert_eq!(answers(host, None), (false, true), "{host}");
         }
         for host in [
             "",
@@ -238,22 +332,30 @@ mod tests {
             "[::1].example.com",
             "[::2]",
             "localhost.example.com",
+            "callhop.example.com.evil.test",
+            "192.0.2.8",
         ] {
-            assert!(!is_loopback(host), "{host}");
+            assert_eq!(answers(host, None), (false, false), "{host}");
         }
     }
 
     #[test]
     fn a_foreign_page_is_refused() {
-        let check = |origin: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, "127.0.0.1:8085".parse().unwrap());
-            headers.insert(header::ORIGIN, origin.parse().unwrap());
-            from_here(&headers).is_ok()
-        };
-        assert!(check("http://127.0.0.1:8085"));
+        let local = |origin| answers("127.0.0.1:8085", Some(origin)).0;
+        assert!(local("http://127.0.0.1:8085"));
         for foreign in ["http://127.0.0.1:8086", "http://evil.test", "null", ""] {
-            assert!(!check(foreign), "{foreign}");
+            assert!(!local(foreign), "{foreign}");
+        }
+        let public = |origin| answers("callhop.example.com:8443", Some(origin)).1;
+        assert!(public("https://callhop.example.com:8443"));
+        for foreign in [
+            "http://callhop.example.com:8443",
+            "https://callhop.example.com",
+            "https://evil.test",
+            "null",
+            "",
+        ] {
+            assert!(!public(foreign), "{foreign}");
         }
     }
 }

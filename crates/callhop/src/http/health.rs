@@ -10,11 +10,16 @@ use serde_json::json;
 use super::App;
 use crate::controller::{Controller, view};
 
-pub(super) fn router() -> Router<App> {
+/// Whether it runs, and whether it can do something: everybody may ask.
+pub(super) fn probes() -> Router<App> {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+}
+
+/// The metrics.
+pub(super) fn numbers() -> Router<App> {
+    Router::new().route("/metrics", get(metrics))
 }
 
 async fn ready(State(controller): State<Controller>) -> Response {

@@ -1,8 +1,9 @@
 //! What one program may ask of the server: connections, time, rate, size; and what a browser is told to keep out.
 //!
-//! Owns the accept loop. Refuses at once instead of letting wait: a dialplan whose question is refused goes on with what it has.
+//! Owns the accept loops. Refuses at once instead of letting wait: a dialplan whose question is refused goes on with what it has.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,10 +13,13 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -23,6 +27,8 @@ use tracing::{debug, warn};
 
 use super::App;
 use super::api::Problem;
+use super::clients::{Bucket, Client, Clients, Rate};
+use super::tls::Tls;
 
 /// How many connections there may be at a time.
 const CONNECTIONS: usize = 1024;
@@ -36,15 +42,39 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How large the body of a request may be. The largest that means something has some 2 KiB.
 const BODY: usize = 64 * 1024;
 
-/// How many requests to the API and the page are answered in a second, and how many at once after a pause.
+/// How many requests to the API and the page are answered in a second, of all clients together, and how many at once after a
+/// pause.
 const RATE: f64 = 2000.0;
 
 /// How long connections have to end when the program does.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// What a listener is for.
+#[derive(Debug)]
+pub(super) enum Door {
+    /// Dialplans, monitors, and whoever has this machine.
+    Local,
+    /// Other machines.
+    Public {
+        /// None if a proxy does it. Then every client has the proxy's address, and what one may ask is the proxy's to say.
+        tls: Option<Arc<Tls>>,
+        clients: Clients,
+    },
+}
+
+/// On which connection a request came.
+#[derive(Debug, Clone)]
+pub(super) struct Connection {
+    /// Who asks, where that is counted.
+    pub(super) client: Option<Arc<Client>>,
+    /// The address that was connected to.
+    pub(super) own: Option<IpAddr>,
+}
+
 /// Answers on the listener until `shutdown` is done.
 pub(super) async fn serve(
     listener: TcpListener,
+    door: Door,
     router: Router,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
@@ -56,8 +86,8 @@ pub(super) async fn serve(
             accepted = listener.accept() => accepted,
             () = &mut shutdown => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "a connection was not accepted");
                 // Out of file descriptors, say: not at once again.
@@ -69,19 +99,34 @@ pub(super) async fn serve(
             warn!("a connection was closed: there are {CONNECTIONS} already");
             continue;
         };
+        let (tls, client) = match &door {
+            Door::Public {
+                tls: Some(tls),
+                clients,
+            } => {
+                let Some(client) = clients.connect(peer.ip(), Instant::now()) else {
+                    debug!(%peer, "a connection was closed: its address has too many");
+                    continue;
+                };
+                (Some(tls.clone()), Some(Arc::new(client)))
+            }
+            Door::Public { tls: None, .. } | Door::Local => (None, None),
+        };
         // The answers are short, and somebody waits for each.
         let _ = stream.set_nodelay(true);
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(
-                TokioIo::new(stream),
-                TowerToHyperService::new(router.clone()),
-            );
-        let connection = graceful.watch(connection);
+        let own = stream
+            .local_addr()
+            .ok()
+            .map(|address| address.ip().to_canonical());
+        let connection = Connection { client, own };
+        let (router, watcher) = (router.clone(), graceful.watcher());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection ended early");
+            match tls {
+                None => answer(stream, connection, router, watcher).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => answer(stream, connection, router, watcher).await,
+                    Err(error) => debug!(%peer, %error, "a connection came to no TLS"),
+                },
             }
             drop(slot);
         });
@@ -91,9 +136,31 @@ pub(super) async fn serve(
     Ok(())
 }
 
+/// Answers what comes on one connection.
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    connection: Connection,
+    router: Router,
+    watcher: Watcher,
+) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(connection.clone());
+        router.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        debug!(%error, "a connection ended early");
+    }
+}
+
 /// Bounds each request in size, time and number.
 pub(super) fn requests(router: Router<App>) -> Router<App> {
-    let bucket = Arc::new(Mutex::new(Bucket::full(Instant::now())));
+    let rate = Rate::new(RATE, Duration::from_secs(1));
+    let bucket = Arc::new(Mutex::new(Bucket::full(rate, Instant::now())));
     router
         .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn(in_time))
@@ -112,41 +179,21 @@ async fn in_turn(
     request: Request,
     next: Next,
 ) -> Response {
+    let now = Instant::now();
+    let connection = request.extensions().get::<Connection>();
+    let client = connection.and_then(|connection| connection.client.as_ref());
+    // Who asks too much takes nothing of what all have.
+    if client.is_some_and(|client| !client.take_turn(now)) {
+        return Problem::too_many("this address asks too often").into_response();
+    }
     let taken = {
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket.take(Instant::now())
+        bucket.take(now)
     };
     if taken {
         next.run(request).await
     } else {
         Problem::too_many(format!("at most {RATE} requests a second are answered")).into_response()
-    }
-}
-
-/// Fills with [`RATE`] a second, and holds as much as comes in one.
-#[derive(Debug)]
-struct Bucket {
-    level: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn full(now: Instant) -> Self {
-        Self {
-            level: RATE,
-            at: now,
-        }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        self.level = (self.level + since * RATE).min(RATE);
-        self.at = now;
-        if self.level < 1.0 {
-            return false;
-        }
-        self.level -= 1.0;
-        true
     }
 }
 
@@ -180,22 +227,4 @@ pub(super) fn headers(router: Router<App>) -> Router<App> {
         }
         response
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bucket_gives_a_second_at_once_and_then_the_rate() {
-        let start = Instant::now();
-        let mut bucket = Bucket::full(start);
-        let taken = |bucket: &mut Bucket, at| (0..5000).filter(|_| bucket.take(at)).count();
-        assert_eq!(taken(&mut bucket, start), 2000);
-        let at = |ms| start + Duration::from_millis(ms);
-        assert_eq!(taken(&mut bucket, at(100)), 200);
-        assert_eq!(taken(&mut bucket, at(60_000)), 2000);
-        // The clock of another core may be behind.
-        assert_eq!(taken(&mut bucket, at(50_000)), 0);
-    }
 }

@@ -1,6 +1,8 @@
 //! What is asked over HTTP: by dialplans, monitors, the command line, other programs, and people with a browser.
 //!
-//! Owns the addresses and the limits. Listens on loopback only ([`crate::config::Http`]).
+//! Owns the addresses and the limits. Listens on loopback ([`crate::config::Http`]), and where the admin wants it on another
+//! address too ([`crate::config::Public`]): there a token is needed for everything but the page's files, `/healthz` and `/readyz`,
+//! and no dialplan is answered.
 //!
 //! | address | answer | file |
 //! |---|---|---|
@@ -22,26 +24,36 @@
 
 mod api;
 mod auth;
+mod clients;
 mod events;
 mod health;
 mod limits;
 mod page;
 mod questions;
 pub(crate) mod schema;
+mod tls;
 
 use std::future::Future;
+use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tracing::info;
 
+use crate::config::Public;
 use crate::controller::{Controller, News};
 
-pub(crate) use api::{Body, Problem};
+pub(crate) use api::{Body, MoveDoc, Problem, RouteDoc};
+use auth::{Gate, Guard};
 pub(crate) use auth::{Holder, NewToken};
+use clients::Clients;
 use events::Events;
+use limits::Door;
+use tls::Tls;
 
 /// What is served beside the API and the page, behind the same checks as these.
 #[derive(Debug, Default)]
@@ -65,35 +77,113 @@ impl FromRef<App> for Controller {
     }
 }
 
+/// A listener for other machines, and what it needs.
+#[derive(Debug)]
+pub(crate) struct PublicListener {
+    listener: TcpListener,
+    names: Vec<String>,
+    tls: Option<Arc<Tls>>,
+}
+
+impl PublicListener {
+    /// Listens; nobody is answered yet.
+    ///
+    /// # Errors
+    /// The address is taken, or its certificate cannot be used.
+    pub(crate) async fn bind(public: &Public) -> anyhow::Result<Self> {
+        let tls = match &public.tls {
+            Some(files) => Some(Arc::new(Tls::read(files)?)),
+            None => None,
+        };
+        let listen = public.listen;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("http.public.listen: can't listen on {listen}"))?;
+        info!(%listen, tls = tls.is_some(), "other machines may ask, with a token");
+        Ok(Self {
+            listener,
+            names: public.names.clone(),
+            tls,
+        })
+    }
+}
+
 /// Answers until `shutdown` is done.
 ///
 /// # Errors
-/// The listener failed.
+/// A listener failed.
 pub(crate) async fn serve(
     listener: TcpListener,
+    public: Option<PublicListener>,
     controller: Controller,
     news: watch::Receiver<News>,
     beside: Beside,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> std::io::Result<()> {
     let events = Events::start(controller.clone(), news);
     let app = App { controller, events };
-    limits::serve(listener, router(app, beside), shutdown).await
+    let local = limits::serve(
+        listener,
+        Door::Local,
+        local(app.clone(), beside),
+        shutdown.clone(),
+    );
+    let Some(PublicListener {
+        listener,
+        names,
+        tls,
+    }) = public
+    else {
+        return local.await;
+    };
+    if let Some(tls) = tls.clone() {
+        tokio::spawn(tls.follow());
+    }
+    // Behind a proxy a page's scheme is the proxy's.
+    let schemes: &[&str] = match tls {
+        Some(_) => &["https://"],
+        None => &["https://", "http://"],
+    };
+    let router = public_router(app, Gate::Public { names, schemes });
+    let clients = Clients::default();
+    let public = limits::serve(listener, Door::Public { tls, clients }, router, shutdown);
+    tokio::try_join!(local, public).map(drop)
 }
 
-fn router(app: App, beside: Beside) -> Router {
+/// For this machine.
+fn local(app: App, beside: Beside) -> Router {
+    let open = questions::router()
+        .merge(health::probes())
+        .merge(health::numbers());
+    guarded(&app, Gate::Local, beside)
+        .merge(open)
+        .fallback(api::nowhere)
+        .with_state(app)
+}
+
+/// For other machines: no dialplan asks here.
+fn public_router(app: App, gate: Gate) -> Router {
+    guarded(&app, gate, Beside::default())
+        .merge(health::probes())
+        .fallback(api::nowhere)
+        .with_state(app)
+}
+
+/// What people and programs ask, behind all checks.
+fn guarded(app: &App, gate: Gate, beside: Beside) -> Router<App> {
     let (api, document) = api::router();
-    let guard = from_fn_with_state(app.controller.clone(), auth::guard);
-    let people = api
+    let mut people = api
         .merge(page::router(beside.head))
         .merge(api::document(document))
         .merge(beside.router.with_state(()));
+    if matches!(gate, Gate::Public { .. }) {
+        people = people.merge(health::numbers());
+    }
+    let guard = Guard {
+        controller: app.controller.clone(),
+        gate: Arc::new(gate),
+    };
+    let guard = from_fn_with_state(guard, auth::guard);
     // The outer ones come first: a request has its turn before anything is looked up for it.
-    let people = limits::headers(limits::requests(people.layer(guard)));
-    Router::new()
-        .merge(questions::router())
-        .merge(health::router())
-        .merge(people)
-        .fallback(api::nowhere)
-        .with_state(app)
+    limits::headers(limits::requests(people.layer(guard)))
 }

@@ -27,6 +27,11 @@ const FILES: [(&str, &str, &str); 4] = [
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
+/// Whether it is a file of the page. They hold nothing that anybody has to be kept from.
+pub(super) fn has(path: &str) -> bool {
+    FILES.iter().any(|(file, ..)| *file == path)
+}
+
 /// The files at their addresses, with `head` in the head of the page.
 pub(super) fn router(head: &str) -> Router<App> {
     FILES

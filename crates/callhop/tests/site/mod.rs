@@ -5,8 +5,9 @@
 
 pub(crate) mod schema;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     pub(crate) document: Value,
     folder: tempfile::TempDir,
+    config: Config,
     controller: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
@@ -81,6 +83,15 @@ impl Site {
 
     /// The same on another switch.
     pub(crate) async fn start_on(switch: FakeConfig) -> Self {
+        Self::start_as(switch, |_, _| {}).await
+    }
+
+    /// The same with another configuration, which may use the folder.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config, &Path)) -> Self {
+        Self::start_as(FakeConfig::default(), change).await
+    }
+
+    async fn start_as(switch: FakeConfig, change: impl FnOnce(&mut Config, &Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = port.local_addr().unwrap();
@@ -99,12 +110,14 @@ impl Site {
         config.http.listen = address;
         config.freeswitch[0].name = "lab".parse().unwrap();
         config.freeswitch[0].address = fake.esl_addr().to_string();
-        let run = callhop::controller::run(config, std::future::pending());
+        change(&mut config, folder.path());
+        let run = callhop::controller::run(config.clone(), std::future::pending());
         let mut site = Self {
             fake,
             address,
             document: Value::Null,
             folder,
+            config,
             controller: tokio::spawn(run),
         };
         let all = ["1000@lab.test", "--device", "1001", "--device", "1002"];
@@ -114,6 +127,26 @@ impl Site {
         let document = site.raw("GET", "/v1/openapi.json", &[], None);
         site.document = document.is(200).body;
         site
+    }
+
+    /// Kills the controller.
+    pub(crate) async fn stop(&mut self) {
+        self.controller.abort();
+        let _ = (&mut self.controller).await;
+    }
+
+    /// Starts a controller that was killed.
+    pub(crate) async fn restart(&mut self) {
+        let run = callhop::controller::run(self.config.clone(), std::future::pending());
+        self.controller = tokio::spawn(run);
+        self.until("/readyz", |answer| answer.status == 200).await;
+    }
+
+    /// Adds to the configuration of the command line.
+    pub(crate) fn configure_cli(&self, text: &str) {
+        let path = self.folder.path().join("callhop.toml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, before + text).unwrap();
     }
 
     /// What the command line prints.
@@ -175,36 +208,12 @@ impl Site {
         headers: &[&str],
         body: Option<&str>,
     ) -> Answer {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|line| line.starts_with("Host:")) {
-            request += &format!("Host: {}\r\n", self.address);
-        }
-        for line in headers {
-            request += &format!("{line}\r\n");
-        }
-        if let Some(body) = body {
-            if !headers.iter().any(|line| line.starts_with("Content-Type:")) {
-                request += "Content-Type: application/json\r\n";
-            }
-            request += &format!("Content-Length: {}\r\n", body.len());
-        }
-        request += "\r\n";
-        request += body.unwrap_or_default();
-        // A body that is too large is refused before all of it was sent.
-        let _ = stream.write_all(request.as_bytes());
-        let mut text = Vec::new();
-        let _ = stream.read_to_end(&mut text);
-        let text = String::from_utf8(text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").expect("an answer");
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer {
-            status,
-            head: head.to_owned(),
-            text: body.to_owned(),
-            body: serde_json::from_str(body).unwrap_or(Value::Null),
-        }
+        let host = format!("Host: {}", self.address);
+        let host = (!headers.iter().any(|line| line.starts_with("Host:"))).then_some(&*host);
+        let headers: Vec<_> = host.into_iter().chain(headers.iter().copied()).collect();
+        exchange(stream, method, path, &headers, body)
     }
 
     /// Asks again and again until it is so.
@@ -235,6 +244,42 @@ impl Site {
             assert_ne!(lines.read_line(&mut head).unwrap(), 0, "{head}");
         }
         Stream { lines, head }
+    }
+}
+
+/// One request on a connection of its own, whatever comes.
+#[track_caller]
+pub(crate) fn exchange(
+    mut stream: impl Read + Write,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: Option<&str>,
+) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    for line in headers {
+        request += &format!("{line}\r\n");
+    }
+    if let Some(body) = body {
+        if !headers.iter().any(|line| line.starts_with("Content-Type:")) {
+            request += "Content-Type: application/json\r\n";
+        }
+        request += &format!("Content-Length: {}\r\n", body.len());
+    }
+    request += "\r\n";
+    request += body.unwrap_or_default();
+    // A body that is too large is refused before all of it was sent.
+    let _ = stream.write_all(request.as_bytes());
+    let mut text = Vec::new();
+    let _ = stream.read_to_end(&mut text);
+    let text = String::from_utf8(text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect("an answer");
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer {
+        status,
+        head: head.to_owned(),
+        text: body.to_owned(),
+        body: serde_json::from_str(body).unwrap_or(Value::Null),
     }
 }
 

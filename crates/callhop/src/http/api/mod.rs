@@ -3,7 +3,7 @@
 //! Owns the addresses under `/v1` and their document, which is made from the handlers: a route that is not documented cannot
 //! be added. Refuses in one form, `application/problem+json` (RFC 9457).
 //!
-//! Who reads needs no token, because only this machine can ask; who changes something needs one with the scope for it. Two
+//! Who reads needs no token on this machine, and one on any other; who changes something needs one with the scope for it. Two
 //! writers do not overwrite each other: what is read comes with an `ETag`, and `If-Match` says what was read.
 
 mod extensions;
@@ -25,10 +25,10 @@ use utoipa_axum::routes;
 
 use super::{App, schema};
 
-pub(super) use extensions::RouteDoc;
+pub(crate) use extensions::RouteDoc;
 pub(crate) use extract::Body;
 pub(super) use live::DeviceDoc;
-pub(super) use moves::MoveDoc;
+pub(crate) use moves::MoveDoc;
 pub(crate) use problem::Problem;
 pub(super) use problem::{Failures, Refusals};
 
@@ -81,7 +81,7 @@ pub(super) async fn nowhere(uri: Uri) -> Response {
 fn base() -> OpenApi {
     let mut info = Info::new("Callhop", env!("CARGO_PKG_VERSION"));
     info.description = Some(String::from(
-        "Extensions, their devices and routes, and what is going on. Reading needs no token on this machine; every change needs \
+        "Extensions, their devices and routes, and what is going on. Reading needs no token on this machine, and one at `http.public`; every change needs \
          one (`callhop token add`).",
     ));
     info.license = Some(License::new("MIT OR Apache-2.0"));

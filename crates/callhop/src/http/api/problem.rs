@@ -75,6 +75,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", title, detail)
     }
 
+    /// Whether it was refused because of the token itself.
+    pub(crate) fn is_unauthenticated(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED.as_u16()
+    }
+
     /// The token is not good for this, or a browser may not ask this.
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
