@@ -117,6 +117,7 @@ async fn what_happened_is_told_once_by_one_of_two(one: Arc<dyn Store>, two: Arc<
         at: at(1),
         outcome: Outcome::Moved,
         cause: None,
+        gap_ms: None,
         took_ms: Some(80),
     };
     one.write_journal(&[end]).await.unwrap();
