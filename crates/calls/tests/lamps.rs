@@ -1,5 +1,7 @@
 //! Lamps: what each switch is told, and when; and what pressing a key does.
 
+#![allow(clippy::unwrap_used)] // a test may panic
+
 mod support;
 
 use std::time::Duration;
