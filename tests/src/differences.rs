@@ -45,6 +45,10 @@ pub struct Differences {
     /// Of two pulls in the same moment the second one may find the first one done, and then pulls the call on: a move is over in
     /// some 5 ms on Asterisk. It takes some 60 ms on FreeSWITCH, and whoever comes meanwhile is refused.
     pub pulled_on_at_once: bool,
+    /// An account of another domain on the same profile may subscribe to a lamp: FreeSWITCH asks for a password at most, and
+    /// lets any account subscribe to any name (`sofia_presence_handle_sip_i_subscribe`), as to the presence of any user. On
+    /// Asterisk a phone subscribes in its own context.
+    pub lamps_across_domains: bool,
     /// From the star code to the new bridge (DESIGN section 5).
     pub pull_time: Reach,
     /// The far end's gap when a push is answered.
@@ -65,6 +69,7 @@ const FREESWITCH: Differences = Differences {
     info_digit: Duration::ZERO,
     from_is_the_account: false,
     pulled_on_at_once: false,
+    lamps_across_domains: true,
     pull_time: Reach::Ratio(1.15),
     push_gap: Reach::Ratio(1.05),
 };
@@ -83,6 +88,7 @@ const ASTERISK: Differences = Differences {
     info_digit: Duration::from_millis(160),
     from_is_the_account: true,
     pulled_on_at_once: true,
+    lamps_across_domains: false,
     // Bridge() of a channel whose name is known asks nobody; a pull has to ask the controller once.
     pull_time: Reach::Ratio(1.15),
     push_gap: Reach::Most(20.5),

@@ -6,6 +6,7 @@ pub mod asterisk;
 pub mod digits;
 pub mod ear;
 pub mod freeswitch;
+pub mod keys;
 pub mod kills;
 pub mod lab;
 pub mod load;

@@ -203,6 +203,17 @@ pub struct Forgery<'a> {
     pub number: &'a str,
 }
 
+/// Who looks at lamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watcher<'a> {
+    /// Whose keys.
+    pub phone: Phone,
+    /// The domain in which they subscribe.
+    pub domain: &'a str,
+    /// Whether a challenge is answered.
+    pub password: bool,
+}
+
 /// A lab with phones, one switch, one controller and an ear at every phone.
 pub trait Site {
     /// Which lab this is.
@@ -341,6 +352,27 @@ pub trait Site {
     /// # Errors
     /// When it can't be sent.
     fn forge(&mut self, forgery: Forgery<'_>) -> Result<Vec<u16>>;
+
+    /// Subscribes a phone's key to a lamp (RFC 4235): the final SIP status code.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    fn watch(&mut self, watcher: Watcher<'static>, lamp: &str) -> Result<u16>;
+
+    /// Renews the subscriptions of all keys, as phones do after some time.
+    ///
+    /// # Errors
+    /// When they can't be.
+    fn renew_watches(&mut self) -> Result<()>;
+
+    /// Waits until the last NOTIFY for the phone's key says that it is lit, or dark.
+    ///
+    /// # Errors
+    /// After `within`, with what it was told.
+    fn wait_lamp(&mut self, phone: Phone, lamp: &str, lit: bool, within: Duration) -> Result<()>;
+
+    /// What the phone's key has shown since it subscribed, one after the other.
+    fn lamp_shown(&mut self, phone: Phone, lamp: &str) -> Vec<bool>;
 
     /// There is a controller; without one only the stories of the bare switch can be played.
     fn has_controller(&self) -> bool;

@@ -105,8 +105,8 @@ pub enum Action {
     },
     /// `Setvar` of `DEVICE_STATE(Custom:<name>)`: the lamp of a hint on that device.
     SetDeviceState {
-        /// The name behind `Custom:`.
-        name: Word,
+        /// The name behind `Custom:`, which Asterisk keeps as a key of the family `CustomDevstate`.
+        name: DbKey,
         /// Its state.
         state: DeviceState,
     },

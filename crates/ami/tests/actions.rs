@@ -192,11 +192,11 @@ fn channels() {
     );
     check(
         Action::SetDeviceState {
-            name: w("callhop-1000"),
+            name: w("callhop+1000*1002@lab.test"),
             state: DeviceState::InUse,
         },
         &[
-            "Variable: DEVICE_STATE(Custom:callhop-1000)",
+            "Variable: DEVICE_STATE(Custom:callhop+1000*1002@lab.test)",
             "Value: INUSE",
         ],
     );

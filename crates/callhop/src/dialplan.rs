@@ -113,6 +113,14 @@ pub fn asterisk(config: &Config, switch: &Asterisk, domain: &Domain) -> String {
         ("CALLHOP_MANAGER", &switch.username),
     ];
     let text = between(ASTERISK, "codes", &codes);
+    let mut domains: BTreeSet<&str> = switch
+        .endpoints
+        .patterns()
+        .map(|it| it.0.as_str())
+        .collect();
+    domains.insert(domain.as_str());
+    let lamps: Vec<String> = domains.into_iter().flat_map(lamps).collect();
+    let text = between(&text, "lamps", &lamps);
     let lines = text.lines().map(|line| {
         let assigned = values.iter().find_map(|(name, value)| {
             let (before, _) = line.split_once(&format!(",Set({name}="))?;
@@ -121,6 +129,20 @@ pub fn asterisk(config: &Config, switch: &Asterisk, domain: &Domain) -> String {
         assigned.unwrap_or_else(|| line.to_owned()) + "\n"
     });
     lines.collect()
+}
+
+/// The context of a domain's lamps.
+fn lamps(domain: &str) -> [String; 2] {
+    let prefix = callhop_calls::lamp::PREFIX;
+    [
+        format!("[{}]", lamps_context(domain)),
+        format!("exten => _{prefix}.,hint,Custom:${{EXTEN}}@{domain}"),
+    ]
+}
+
+/// What phones of a domain include to see its lamps.
+pub(crate) fn lamps_context(domain: &str) -> String {
+    format!("callhop-lamps-{domain}")
 }
 
 /// The file for features.conf: the push code of every domain.

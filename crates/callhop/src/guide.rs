@@ -73,6 +73,7 @@ impl Guide {
             pulling(policy, &examples),
             routing(policy, &examples),
             pushing(policy, &examples),
+            keys(&examples),
             tones(),
         ];
         if !extensions.is_empty() {
@@ -304,6 +305,31 @@ fn pushing(policy: &Policy, examples: &Examples<'_>) -> Section {
                 "You may hang up after the #. If nobody answers, {last}. Until somebody answers, {pull} on one of your \
                  devices takes the call back."
             ),
+        ],
+    }
+}
+
+fn keys(examples: &Examples<'_>) -> Section {
+    let Examples {
+        extension, device, ..
+    } = examples;
+    let prefix = callhop_calls::lamp::PREFIX;
+    Section {
+        title: "Keys with a lamp",
+        look: Look::Words,
+        rows: vec![
+            row(
+                format!("{prefix}{extension}*{device}"),
+                format!("Lit while your calls ring only at {device}. Press it to have that, and again to have all ring."),
+            ),
+            row(
+                format!("{prefix}{extension}"),
+                "Lit while not all of your devices ring. Press it to let only this device ring, or all again.".to_owned(),
+            ),
+        ],
+        notes: vec![
+            "Write that into a key of the type BLF. Other phones can have it too, and see it only: it is refused when they press it."
+                .to_owned(),
         ],
     }
 }

@@ -11,6 +11,7 @@ use callhop_calls::core::{
     Answer, ArmOrder, MoveReport, OfferOrder, PullOrder, RingOrder, SplitOrder,
 };
 use callhop_calls::id::{ChannelId, DeviceId, Domain, ExtensionId, MoveId};
+use callhop_calls::lamp::Lamp;
 use callhop_calls::tracker::SnapshotLeg;
 
 /// Why a command was not run.
@@ -123,6 +124,12 @@ pub trait Questions {
         extension: &ExtensionId,
         answer: Option<&Answer>,
     ) -> Result<(), RunError>;
+
+    /// Lets a lamp be lit, or dark, on every phone that watches it.
+    ///
+    /// # Errors
+    /// The switch can't be told.
+    async fn show_lamp(&self, lamp: &Lamp, lit: bool) -> Result<(), RunError>;
 
     /// Has a leg listen for the push code: from its answer on, or at once if it has been answered already.
     ///

@@ -285,3 +285,28 @@ fn a_job_that_failed_tells_the_push_and_the_cause() {
     // The job of somebody else: a UUID all the same, and no push has it.
     assert_eq!(job("not-a-job", "-ERR USER_BUSY\n"), None);
 }
+
+#[test]
+fn a_subscription_names_its_lamp_and_nothing_else_is_believed_of_it() {
+    let asked = |name: &str, to: &str| {
+        let headers = [("Event-Name", name), ("from", "1001@lab.test"), ("to", to)];
+        translate::lamp_asked(&Event::build(&headers, "")).map(|lamp| lamp.to_string())
+    };
+    let probe = "PRESENCE_PROBE";
+    for (to, expect) in [
+        (
+            "callhop+1000*1002@Lab.Test",
+            Some("callhop+1000*1002@lab.test"),
+        ),
+        ("callhop+1000@other.test", Some("callhop+1000@other.test")),
+        ("1000@lab.test", None),
+        ("flow+1000@lab.test", None),
+        ("callhop+1000", None),
+        ("callhop+1000@lab/test", None),
+        ("callhop+${x}@lab.test", None),
+        ("callhop+1000\nproto: sip@lab.test", None),
+    ] {
+        assert_eq!(asked(probe, to).as_deref(), expect, "{to}");
+    }
+    assert_eq!(asked("PRESENCE_IN", "callhop+1000@lab.test"), None);
+}

@@ -28,6 +28,7 @@
 
 mod contacts;
 mod input;
+mod lamps;
 mod moves;
 mod offers;
 mod output;
@@ -41,12 +42,14 @@ use std::time::Duration;
 use crate::directory::{Directory, Extension, Route, RouteEnd, RouteTarget};
 use crate::id::{ChannelId, DeviceId, Domain, ExtensionId, MoveId, Number, SwitchName, UnixTime};
 use crate::journal::{Entry, Kind, OpenMove, Stage};
+use crate::lamp;
 use crate::pull::{self, Candidate, Class, PullRefusal, Puller};
 use crate::routing::{self, Hunt, Policy};
 use crate::star::StarCode;
 use crate::tracker::{Applied, Bond, Change, Corrections, LegEvent, SnapshotLeg, Tracker};
 
 use contacts::Contacts;
+use lamps::Shown;
 use moves::{Ended, Move, Moves};
 use offers::Offers;
 use push::Happened;
@@ -76,6 +79,8 @@ pub struct Switch {
     contacts: Contacts,
     /// What has been written to its routing snapshot: a hash of each answer, see [`publish`].
     published: HashMap<ExtensionId, u64>,
+    /// What its lamps show.
+    lamps: Shown,
     late_events: u64,
 }
 
@@ -129,6 +134,8 @@ pub const MAX_LEGS_TO_ASK: usize = 16;
 #[derive(Debug)]
 pub struct Core {
     directory: Directory,
+    /// Whether the database has been read; until then nothing is known of routes.
+    directory_is_read: bool,
     switches: HashMap<SwitchName, Switch>,
     policies: HashMap<Domain, Policy>,
     default_policy: Policy,
@@ -157,6 +164,7 @@ impl Core {
     ) -> Self {
         Self {
             directory: Directory::default(),
+            directory_is_read: false,
             switches: switches
                 .into_iter()
                 .map(|name| (name, Switch::default()))
@@ -194,6 +202,8 @@ impl Core {
             Input::Registrations(switch, all) => self.handle_registrations(&switch, all),
             Input::Directory(changed, removed) => self.handle_directory(changed, removed),
             Input::WholeDirectory(extensions) => self.handle_whole_directory(extensions),
+            Input::LampsRead(switch, lit) => self.handle_lamps_read(&switch, lit),
+            Input::LampAsked(switch, lamp) => self.handle_lamp_asked(&switch, lamp),
             Input::OpenMoves(open) => self.handle_open_moves(open),
             Input::PushKey(switch, leg) => self.handle_push_key(&switch, &leg),
             Input::Digit(switch, leg, digit) => self.handle_digit(&switch, &leg, digit),
@@ -404,6 +414,7 @@ impl Core {
     fn handle_link_down(&mut self, name: &SwitchName) {
         if let Some(switch) = self.switches.get_mut(name) {
             switch.fresh = false;
+            switch.lamps = Shown::Unknown;
             switch.moves.link_down();
         }
     }
@@ -446,6 +457,7 @@ impl Core {
             self.arm(name, &leg);
         }
         self.publish_anew(name);
+        self.lamps_anew(name);
     }
 
     /// Brings the legs up to what the switch shows. What that changed is a fault only where no event is on the way.
@@ -525,6 +537,10 @@ impl Core {
         let known = self.directory.extensions().map(|extension| &extension.id);
         let removed = known.filter(|id| !there.contains(id)).cloned().collect();
         self.handle_directory(extensions, removed);
+        if !std::mem::replace(&mut self.directory_is_read, true) {
+            let names: Vec<_> = self.switches.keys().cloned().collect();
+            names.iter().for_each(|name| self.lamps_anew(name));
+        }
     }
 
     fn handle_star(&mut self, asked: Asked) {
@@ -541,20 +557,24 @@ impl Core {
             .owner(&device)
             .ok_or_else(|| Refusal::NoExtension(device.clone()))?;
         let policy = self.policy(&device.domain);
-        let route = match policy.features.parse(&asked.dialled)? {
-            StarCode::Pull(from) => {
-                let id = extension.id.clone();
-                return self.pull(asked, device, &id, from.as_ref());
+        let route = if asked.dialled.starts_with(lamp::PREFIX) {
+            self.key_pressed(extension, &device, policy, &asked.dialled)?
+        } else {
+            match policy.features.parse(&asked.dialled)? {
+                StarCode::Pull(from) => {
+                    let id = extension.id.clone();
+                    return self.pull(asked, device, &id, from.as_ref());
+                }
+                StarCode::RouteHere => Some(RouteTarget::Device(device.clone())),
+                StarCode::RouteTo(number) => Some(routing::target(
+                    &self.directory,
+                    extension,
+                    &number,
+                    policy,
+                    self.now.unix,
+                )?),
+                StarCode::RouteReset => None,
             }
-            StarCode::RouteHere => Some(RouteTarget::Device(device.clone())),
-            StarCode::RouteTo(number) => Some(routing::target(
-                &self.directory,
-                extension,
-                &number,
-                policy,
-                self.now.unix,
-            )?),
-            StarCode::RouteReset => None,
         };
         let extension = extension.id.clone();
         self.pending_routes.insert(asked.ask);

@@ -14,6 +14,7 @@ pub mod core;
 pub mod directory;
 pub mod id;
 pub mod journal;
+pub mod lamp;
 pub mod pull;
 pub mod push;
 pub mod routing;

@@ -19,7 +19,7 @@ pub use api::{Api, Leg, Then, TransferTo};
 use crate::event::EventName;
 use crate::frame::{FrameCodec, FrameError};
 use crate::secret::Secret;
-use crate::word::{AppArg, Subclass, Uuid36, Word};
+use crate::word::{AppArg, Subclass, Uuid36, VarValue, Word};
 
 /// Everything that we say on an event socket. `Debug` shows no password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,13 @@ pub enum Command {
     Linger {
         /// Seconds.
         seconds: u16,
+    },
+    /// `sendevent`: an event, as if a module of the switch had made it.
+    SendEvent {
+        /// Its name.
+        name: EventName,
+        /// Its headers.
+        headers: Vec<(&'static str, VarValue)>,
     },
     /// `sendmsg`: a message to a channel's own thread.
     SendMsg {
@@ -155,6 +162,13 @@ impl Command {
             Self::Linger { seconds } => {
                 out.text("linger ");
                 out.text(&seconds.to_string());
+            }
+            Self::SendEvent { name, headers } => {
+                out.text("sendevent");
+                out.events(std::slice::from_ref(name), &[])?;
+                for (name, value) in headers {
+                    out.header(name, value.as_str())?;
+                }
             }
             Self::SendMsg { uuid, message } => {
                 out.text("sendmsg");

@@ -127,6 +127,16 @@ fn commands() {
         "nixevent DTMF CUSTOM sofia::register callhop::push\n\n",
     );
     check(
+        Command::SendEvent {
+            name: EventName::PresenceIn,
+            headers: vec![
+                ("proto", "callhop".parse().unwrap()),
+                ("from", "callhop+1000*1002@lab.test".parse().unwrap()),
+            ],
+        },
+        "sendevent PRESENCE_IN\nproto: callhop\nfrom: callhop+1000*1002@lab.test\n\n",
+    );
+    check(
         Command::SendMsg {
             uuid: Some(uuid(D1)),
             message: Message::Execute {

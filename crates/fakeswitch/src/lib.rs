@@ -220,6 +220,24 @@ impl FakeSwitch {
         self.control(Control::Api(command.to_owned())).await
     }
 
+    /// A phone subscribes to a lamp (`callhop+1000*1002@example.com`), or renews its subscription.
+    ///
+    /// # Errors
+    /// [`FakeError::Stopped`].
+    pub async fn subscribe_lamp(&self, name: &str) -> Result<(), FakeError> {
+        let name = name.to_owned();
+        self.control(Control::SubscribeLamp(name)).await.map(drop)
+    }
+
+    /// Whether a lamp is lit; `None` if no NOTIFY has come, or nobody has subscribed.
+    ///
+    /// # Errors
+    /// [`FakeError::Stopped`].
+    pub async fn lamp(&self, name: &str) -> Result<Option<bool>, FakeError> {
+        let state = self.control(Control::Lamp(name.to_owned())).await?;
+        Ok((!state.is_empty()).then_some(state == "lit"))
+    }
+
     /// Restarts: SHUTDOWN, links closed, all channels gone, hash empty, new Core-UUID; at once back again.
     ///
     /// # Errors

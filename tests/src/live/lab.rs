@@ -15,6 +15,7 @@ use super::{
     asterisk::{self, switch::Asterisk},
     ear::{Ear, unix_now},
     freeswitch::switch::FreeSwitch,
+    keys::AllKeys,
     phones::{self, Phones},
     ports::{Held, Ports, local},
     switch::Switch,
@@ -25,7 +26,7 @@ use crate::{
     faults::{DatabaseLock, Passage, Swallow, Way},
     site::{
         Call, CallReport, CallState, Dial, Digits, Forgery, HandOver, Kind, Moment, OnRing, Site,
-        Sound, Span,
+        Sound, Span, Watcher,
     },
 };
 
@@ -65,6 +66,7 @@ pub struct Needs {
 pub struct Lab {
     dir: PathBuf,
     python: PathBuf,
+    keys: AllKeys,
     ports: Ports,
     phones: Phones,
     ear: Ear,
@@ -124,6 +126,7 @@ impl Lab {
             },
             dir,
             database_lock: None,
+            keys: AllKeys::default(),
             swallow: None,
             _held: held,
         };
@@ -314,6 +317,7 @@ impl Site for Lab {
                 self.controller.cli(&["route", "reset", extension])?.ok()?;
             }
         }
+        self.keys.forget();
         self.phones.forget();
         self.ear.forget();
         Ok(())
@@ -477,6 +481,23 @@ impl Site for Lab {
             args.extend(["--header", header]);
         }
         self.client(self.ports.forced(), part, &args)
+    }
+
+    fn watch(&mut self, watcher: Watcher<'static>, lamp: &str) -> Result<u16> {
+        let port = self.ports.internal();
+        self.keys.watch(&self.python, port, watcher, lamp)
+    }
+
+    fn renew_watches(&mut self) -> Result<()> {
+        self.keys.renew()
+    }
+
+    fn wait_lamp(&mut self, phone: Phone, lamp: &str, lit: bool, within: Duration) -> Result<()> {
+        self.keys.wait(phone, lamp, lit, within)
+    }
+
+    fn lamp_shown(&mut self, phone: Phone, lamp: &str) -> Vec<bool> {
+        self.keys.shown(phone, lamp)
     }
 
     fn has_controller(&self) -> bool {

@@ -12,6 +12,7 @@ pub mod faults;
 pub mod held;
 pub mod hunting;
 pub mod identity;
+pub mod lamps;
 pub mod offers;
 pub mod pull;
 pub mod push;
@@ -78,6 +79,7 @@ pub fn all() -> Vec<Story> {
         held::STORIES,
         offers::STORIES,
         routing::STORIES,
+        lamps::STORIES,
         hunting::STORIES,
         faults::STORIES,
         identity::STORIES,

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use callhop_fakeswitch::{
     Action, CallState as FakeState, CallView, Config, DialOptions, Digits as FakeDigits, EndedCall,
     Extension, FakeSwitch, Heard, Hears, Pattern, Phone as FakePhone, PhoneView, Registrations,
@@ -23,7 +23,7 @@ use callhop_tests::{
     live::{freeswitch::config::NATIVE_INTERCEPT, ports::local},
     site::{
         Call, CallReport, CallState, Dial, Digits, Forgery, HandOver, Kind, Moment, OnRing, Site,
-        Sound, Span,
+        Sound, Span, Watcher,
     },
 };
 use tempfile::TempDir;
@@ -45,6 +45,8 @@ pub(crate) struct Fake {
     origin: Instant,
     database_lock: Option<DatabaseLock>,
     swallow: Option<Swallow>,
+    /// Which phones look at which lamps.
+    watches: Vec<(Phone, String)>,
     way: Way,
     dir: TempDir,
 }
@@ -156,6 +158,7 @@ impl Fake {
             origin: Instant::now(),
             database_lock: None,
             swallow: None,
+            watches: Vec::new(),
             way,
             dir,
         };
@@ -561,6 +564,45 @@ impl Site for Fake {
 
     fn forge(&mut self, _forgery: Forgery<'_>) -> Result<Vec<u16>> {
         bail!("the fake checks no digest")
+    }
+
+    fn watch(&mut self, watcher: Watcher<'static>, lamp: &str) -> Result<u16> {
+        let name = format!("{lamp}@{}", watcher.domain);
+        self.runtime.block_on(self.switch.subscribe_lamp(&name))?;
+        self.watches.push((watcher.phone, name));
+        Ok(202)
+    }
+
+    fn renew_watches(&mut self) -> Result<()> {
+        for (_, name) in &self.watches {
+            self.runtime.block_on(self.switch.subscribe_lamp(name))?;
+        }
+        Ok(())
+    }
+
+    fn wait_lamp(&mut self, phone: Phone, lamp: &str, lit: bool, within: Duration) -> Result<()> {
+        let until = Instant::now() + within;
+        loop {
+            let shown = self.lamp_shown(phone, lamp);
+            if shown.last() == Some(&lit) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < until,
+                "{phone}, {lamp}: should be lit: {lit}, and shows {shown:?}"
+            );
+            // The fake tells nobody when a lamp changes; these few stories would be the only ones that need it.
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn lamp_shown(&mut self, phone: Phone, lamp: &str) -> Vec<bool> {
+        let mut watches = self.watches.iter();
+        let name = watches.find(|(it, name)| {
+            *it == phone && name.split_once('@').is_some_and(|(name, _)| name == lamp)
+        });
+        let shown = name.map(|(_, name)| self.runtime.block_on(self.switch.lamp(name)));
+        shown.and_then(Result::ok).flatten().into_iter().collect()
     }
 
     fn has_controller(&self) -> bool {

@@ -25,13 +25,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use callhop_ami::action::Value;
-use callhop_ami::word::{ActionId, FieldName, UserName, VarName, VarValue, Word};
+use callhop_ami::word::{ActionId, DbKey, FieldName, UserName, VarName, VarValue, Word};
 use callhop_ami::{
-    Action, Backoff, CommandLink, ConnectError, Event, EventLink, LinkError, Login, Options,
-    Privilege, Secret, Subscription, Tls,
+    Action, Backoff, CommandError, CommandLink, ConnectError, Event, EventLink, LinkError, Login,
+    Options, Privilege, Secret, Subscription, Tls,
 };
 use callhop_calls::core::Input;
 use callhop_calls::id::{ChannelId, SwitchName};
+use callhop_calls::lamp::Lamp;
 use callhop_calls::tracker::SnapshotLeg;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
@@ -226,6 +227,8 @@ impl Driver {
                 }
             }
         };
+        let lit = lit_lamps(&link).await?;
+        self.core.send(Input::LampsRead(self.name.clone(), lit));
         let (legs, registrations) = {
             let mut memory = locked(&self.memory);
             (
@@ -447,6 +450,17 @@ pub(crate) fn tls(switch: &config::Asterisk) -> anyhow::Result<Option<Tls>> {
     let tls = Tls::new(host, switch.tls_ca.as_deref());
     let tls = tls.with_context(|| format!("asterisk.tls: no TLS to {}", switch.address))?;
     Ok(Some(tls))
+}
+
+/// The lamps that are lit, as the switch has kept them (AstDB, `CustomDevstate`).
+async fn lit_lamps(link: &CommandLink) -> Result<Vec<Lamp>, RunError> {
+    let family = DbKey::new("CustomDevstate")?;
+    match link.list(&Action::DbGetTree { family }).await {
+        Ok(states) => Ok(states.iter().filter_map(translate::lit_lamp).collect()),
+        // There is none yet.
+        Err(CommandError::Refused { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn subscription() -> Subscription {

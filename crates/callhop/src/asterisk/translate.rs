@@ -28,6 +28,7 @@ use std::time::Duration;
 use callhop_ami::Event;
 use callhop_ami::event::{EventName, Headers};
 use callhop_calls::id::{ChannelId, DeviceId, MoveId};
+use callhop_calls::lamp::Lamp;
 use callhop_calls::tracker::{
     Arming, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg, SwitchTime,
 };
@@ -696,6 +697,16 @@ fn cause(event: &Event) -> String {
         _ => "unknown_cause",
     }
     .to_owned()
+}
+
+/// The lamp of a custom device state (`DBGetTree`), if it is one of ours that is lit.
+#[must_use]
+pub fn lit_lamp(state: &Event) -> Option<Lamp> {
+    let key = state.get("Key")?;
+    let (name, domain) = key.rsplit('/').next()?.split_once('@')?;
+    let is_lit = state.get("Val")? != "NOT_INUSE";
+    let lamp = Lamp::parse(name, &domain.parse().ok()?).ok()?;
+    is_lit.then_some(lamp)
 }
 
 fn is_reachable(status: Option<&str>) -> bool {

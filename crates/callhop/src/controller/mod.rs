@@ -11,6 +11,7 @@
 
 mod directory;
 mod journal;
+mod lamps;
 mod links;
 mod metrics;
 mod orders;

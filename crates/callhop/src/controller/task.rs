@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, debug, error, info, warn};
 
+use super::lamps::Lamps;
 use super::orders::{Order, Orders};
 use super::spans::Spans;
 use super::{DirectorySync, Journal, Metrics, REFRESH_TIMEOUT, Switches, directory};
@@ -199,6 +200,7 @@ pub(super) struct CoreTask {
     handle: Core,
     directory: Arc<DirectorySync>,
     publishers: HashMap<SwitchName, mpsc::UnboundedSender<Publication>>,
+    lamps: HashMap<SwitchName, Lamps>,
     metrics: Arc<Metrics>,
     orders: HashMap<SwitchName, Orders>,
     journal: Journal,
@@ -242,6 +244,10 @@ impl CoreTask {
             ),
             clock,
             publishers: publishers(&switches),
+            lamps: switches
+                .iter()
+                .map(|(name, switch)| (name.clone(), Lamps::start(name.clone(), switch.clone())))
+                .collect(),
             switches,
             store,
             handle,
@@ -410,6 +416,11 @@ impl CoreTask {
             Output::Publish(switch, extension, answer) => {
                 if let Some(queue) = self.publishers.get(&switch) {
                     let _ = queue.send((extension, answer));
+                }
+            }
+            Output::Lamp(switch, lamp, lit) => {
+                if let Some(lamps) = self.lamps.get(&switch) {
+                    lamps.show(lamp, lit);
                 }
             }
             Output::Journal(entry) => {

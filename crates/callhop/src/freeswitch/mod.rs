@@ -254,6 +254,8 @@ impl Driver {
         } else if let Some((id, cause)) = translate::not_reached(event) {
             self.core
                 .send(Input::NotReached(self.name.clone(), id, cause));
+        } else if let Some(lamp) = translate::lamp_asked(event) {
+            self.core.send(Input::LampAsked(self.name.clone(), lamp));
         } else if event.name() == EventName::Custom
             && let Some(device) = translate::registered_device(event)
         {
@@ -353,6 +355,8 @@ fn subscription() -> Subscription {
         EventName::Heartbeat,
         EventName::Dtmf,
         EventName::BackgroundJob,
+        // Of every key of every phone, each time that it renews its subscription: some ten in a second for 10,000 phones.
+        EventName::PresenceProbe,
     ]);
     let custom = translate::REGISTRATION_EVENTS
         .iter()

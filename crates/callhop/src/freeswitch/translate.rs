@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use callhop_calls::core::Answer;
 use callhop_calls::id::{ChannelId, DeviceId, Domain, MoveId, Number};
+use callhop_calls::lamp::{self, Lamp};
 use callhop_calls::tracker::{
     Arming, Change, Direction, Facts, LegEvent, Party, Progress, Sequence, SnapshotLeg, SwitchTime,
 };
@@ -424,6 +425,43 @@ pub fn hunt_source(event: &Event) -> Option<&'static str> {
 pub fn push_key(event: &Event) -> Option<ChannelId> {
     let is_it = event.name() == EventName::Custom && event.subclass().as_deref() == Some(PUSH_KEY);
     is_it.then(|| event.unique_id()?.parse().ok()).flatten()
+}
+
+/// The lamp to which a phone has subscribed, or whose subscription it has renewed (`PRESENCE_PROBE`). mod_sofia answers for
+/// its own names only; without an answer of ours the phone gets no NOTIFY (sofia_presence.c, do_normal_probe). Whoever
+/// subscribes names itself: nothing of that is looked at.
+#[must_use]
+pub fn lamp_asked(event: &Event) -> Option<Lamp> {
+    if event.name() != EventName::PresenceProbe {
+        return None;
+    }
+    let to = event.get("to")?;
+    let (name, domain) = to.split_once('@')?;
+    Lamp::parse(name, &domain.parse().ok()?).ok()
+}
+
+/// What mod_sofia wants to hear of a lamp, as headers of `PRESENCE_IN`. It makes a dialog of whatever has a `unique-id`; one
+/// with a `-` in it would be looked for among its own dialogs.
+#[must_use]
+pub fn presence(lamp: &Lamp, lit: bool) -> [(&'static str, String); 10] {
+    let address = lamp.to_string();
+    let (state, status) = if lit {
+        ("confirmed", "Active")
+    } else {
+        ("terminated", "Idle")
+    };
+    [
+        ("proto", lamp::PREFIX.trim_end_matches('+').to_owned()),
+        ("event_type", "presence".to_owned()),
+        ("alt_event_type", "dialog".to_owned()),
+        ("Presence-Call-Direction", "outbound".to_owned()),
+        ("from", address.clone()),
+        ("login", address),
+        ("unique-id", lamp.name()),
+        ("status", status.to_owned()),
+        ("answer-state", state.to_owned()),
+        ("rpid", "unknown".to_owned()),
+    ]
 }
 
 /// A digit that a leg has dialled (`DTMF`: switch_channel.c sends it when the digit is taken off the leg's queue, so in a

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::directory::Extension;
 use crate::id::{ChannelId, DeviceId, ExtensionId, MoveId, Number, SwitchName, UnixTime};
 use crate::journal::{Kind, OpenMove};
+use crate::lamp::Lamp;
 use crate::tracker::{LegEvent, SnapshotLeg};
 
 /// The time, both ways of it.
@@ -43,6 +44,10 @@ pub enum Input {
     Directory(Vec<Extension>, Vec<ExtensionId>),
     /// These and no other extensions are in the database: it has been read whole.
     WholeDirectory(Vec<Extension>),
+    /// A switch that keeps its lamps has these lit. Comes before [`Self::Resynced`], or not at all.
+    LampsRead(SwitchName, Vec<Lamp>),
+    /// A phone has subscribed to a lamp, or renewed its subscription, on a switch that leaves the answer to us.
+    LampAsked(SwitchName, Lamp),
     /// The moves that the journal has open. Comes before the switches are read.
     OpenMoves(Vec<OpenMove>),
     /// An armed leg has dialled the push code.

@@ -9,6 +9,7 @@ use super::input::{AskId, StoreFailure};
 use crate::directory::Route;
 use crate::id::{ChannelId, DeviceId, ExtensionId, MoveId, Number, SwitchName, UnixTime};
 use crate::journal::{Entry, Kind, OpenMove, Outcome};
+use crate::lamp::{Lamp, LampError};
 use crate::pull::{Class, PullRefusal};
 use crate::push::PushRefusal;
 use crate::routing::RouteRefusal;
@@ -41,6 +42,8 @@ pub enum Output {
     ConsumeRoute(ExtensionId, Route),
     /// Write the routing snapshot of an extension on a switch; `None` removes it.
     Publish(SwitchName, ExtensionId, Option<Answer>),
+    /// Let a lamp be lit on a switch, or dark.
+    Lamp(SwitchName, Lamp, bool),
     /// Write into the journal, before anything that is ordered after it is done.
     Journal(Entry),
     /// A move has ended.
@@ -266,6 +269,12 @@ pub enum Refusal {
     /// What was dialled is no star code.
     #[error(transparent)]
     Star(#[from] StarError),
+    /// What was dialled is no name of a lamp.
+    #[error(transparent)]
+    Lamp(#[from] LampError),
+    /// The key is that of another extension.
+    #[error("the key is that of {0}, and only its own devices can press it")]
+    ForeignLamp(ExtensionId),
     /// There is nothing that could be pulled.
     #[error(transparent)]
     Pull(#[from] PullRefusal),
@@ -293,7 +302,8 @@ impl Refusal {
         match self {
             Self::NotAuthenticated => "not_authenticated",
             Self::NoExtension(_) => "no_extension",
-            Self::Star(_) => "not_a_code",
+            Self::Star(_) | Self::Lamp(_) => "not_a_code",
+            Self::ForeignLamp(_) => "foreign_lamp",
             Self::Pull(PullRefusal::NothingToPull) => "nothing_to_pull",
             Self::Pull(PullRefusal::DeviceHasNoCall(_)) => "device_has_no_call",
             Self::Pull(PullRefusal::NotOwnDevice(_)) => "not_own_device",

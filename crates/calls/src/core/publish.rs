@@ -3,6 +3,7 @@
 //! Owns what has been written there, and writes only what has changed. Refuses to write while a switch can't be reached, or
 //! before its registrations are known: the snapshot that it has from before is better than a wrong one.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{Answer, Core, Output};
@@ -55,6 +56,8 @@ impl Core {
 
     /// Publishes what has changed because of these extensions, which may be gone, on every switch.
     pub(super) fn publish_everywhere(&mut self, ids: impl IntoIterator<Item = ExtensionId>) {
+        let ids: BTreeSet<_> = ids.into_iter().collect();
+        self.lamps_changed(&ids);
         let ids = self.directory.leading_to(ids);
         let names: Vec<_> = self.switches.keys().cloned().collect();
         for name in names {

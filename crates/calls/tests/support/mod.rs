@@ -109,6 +109,8 @@ pub struct World {
     pub held_by_itself: BTreeSet<ChannelId>,
     /// Far legs that were to ring the pusher's devices.
     recalled: BTreeSet<ChannelId>,
+    /// What the lamps of the first switch were told: `+` lit, `-` dark.
+    told_lamps: Vec<String>,
     /// What must never be ordered, and was.
     pub wrong: Vec<String>,
     made: u32,
@@ -221,6 +223,7 @@ impl World {
             jobs: Vec::new(),
             held_by_itself: BTreeSet::new(),
             recalled: BTreeSet::new(),
+            told_lamps: Vec::new(),
             wrong: Vec::new(),
             made: 0,
         };
@@ -273,6 +276,17 @@ impl World {
         let mut extension = self.directory[&extension(id)].clone();
         extension.route = route;
         self.write(extension);
+    }
+
+    /// The database is read whole.
+    pub fn read_database(&mut self) {
+        let all = self.directory.values().cloned().collect();
+        self.tell(Input::WholeDirectory(all));
+    }
+
+    /// What the lamps of the first switch were told since somebody asked last.
+    pub fn lamps(&mut self) -> String {
+        std::mem::take(&mut self.told_lamps).join(" ")
     }
 
     /// Tells the core, and does what it wants.
@@ -341,6 +355,14 @@ impl World {
                 };
                 self.reports.push(report);
                 word
+            }
+            Output::Lamp(switch, lamp, lit) => {
+                if switch.as_str() == "fs1" {
+                    let sign = if lit { '+' } else { '-' };
+                    let name = short(lamp).replace("callhop+", "");
+                    self.told_lamps.push(format!("{sign}{name}"));
+                }
+                return;
             }
             Output::Corrected(_, corrections) => format!("corrected {}", corrections.total()),
             Output::Journal(entry) => {

@@ -11,11 +11,11 @@ use tokio::time::timeout;
 
 use super::{ConnectError, Options, authenticate, reply_text};
 use crate::command::{Api, Command, CommandCodecError, EncodeError, Message};
-use crate::event::Event;
+use crate::event::{Event, EventName};
 use crate::frame::ContentType;
 use crate::link::{Link, LinkError};
 use crate::secret::Secret;
-use crate::word::{AppArg, Uuid36, Word};
+use crate::word::{AppArg, Uuid36, VarValue, Word};
 
 /// The link for commands. Callers may share it; they take turns.
 ///
@@ -172,6 +172,19 @@ impl CommandLink {
             },
         };
         self.done("sendmsg", &command).await
+    }
+
+    /// Has the switch send an event, as if one of its modules had made it.
+    ///
+    /// # Errors
+    /// Refused, unsent, or outcome unknown.
+    pub async fn send_event(
+        &self,
+        name: EventName,
+        headers: Vec<(&'static str, VarValue)>,
+    ) -> Result<(), CommandError> {
+        self.done("sendevent", &Command::SendEvent { name, headers })
+            .await
     }
 
     async fn done(&self, name: &'static str, command: &Command) -> Result<(), CommandError> {

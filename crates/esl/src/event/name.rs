@@ -101,6 +101,8 @@ event_names! {
     Heartbeat = "HEARTBEAT",
     /// Somebody's presence changed.
     PresenceIn = "PRESENCE_IN",
+    /// A phone has subscribed to somebody's presence, or renewed that.
+    PresenceProbe = "PRESENCE_PROBE",
     /// A module was loaded.
     ModuleLoad = "MODULE_LOAD",
     /// A module was unloaded.

@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// The expression of the product's extension: a code and a number, or a code that stands alone.
+    /// The expression of the product's extension: a code and a number, a code that stands alone, or the name on a key.
     fn is_star_code(&self, number: &str) -> bool {
         let with_number = self.config.codes_with_number.iter().any(|code| {
             number.strip_prefix(code.as_str()).is_some_and(|rest| {
@@ -97,7 +97,17 @@ impl World {
                         .all(|b| b.is_ascii_alphanumeric() || b"._+-".contains(&b))
             })
         });
-        with_number || self.config.codes_alone.iter().any(|code| code == number)
+        let is_key = number.strip_prefix("callhop+").is_some_and(|rest| {
+            let is_number = |it: &str| {
+                (1..=20).contains(&it.len())
+                    && it
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"._".contains(&b))
+            };
+            let (extension, target) = rest.split_once('*').unwrap_or((rest, "1"));
+            is_number(extension) && is_number(target)
+        });
+        is_key || with_number || self.config.codes_alone.iter().any(|code| code == number)
     }
 
     /// The domain in which a call is.

@@ -113,6 +113,7 @@ const EVENTS: &[&str] = &[
     "PLAYBACK_START",
     "PLAYBACK_STOP",
     "PRESENCE_IN",
+    "PRESENCE_PROBE",
     "PRIVATE_COMMAND",
     "RELOADXML",
     "SHUTDOWN",
@@ -182,6 +183,7 @@ impl World {
         let frame = match word {
             "api" if !rest.is_empty() => wire::api_response(&self.api(rest)),
             "bgapi" if !rest.is_empty() => return self.background(id, rest, &command),
+            "sendevent" => wire::reply(&self.send_event(rest, &command), ""),
             "sendmsg" => wire::reply(&self.sendmsg(rest, &command), ""),
             "event" => wire::reply(&link.subscribe(rest), ""),
             "nixevent" if link.listens.read(rest, false) => wire::reply("+OK events nixed", ""),

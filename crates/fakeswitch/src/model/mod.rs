@@ -12,6 +12,7 @@ mod dialplan;
 pub(crate) mod digits;
 mod hands;
 mod intercept;
+mod lamps;
 mod links;
 mod originate;
 mod registrations;
@@ -86,6 +87,10 @@ pub(crate) enum Control {
     Raw(Vec<u8>),
     /// An API command, as if from a link.
     Api(String),
+    /// A phone subscribes to the lamp of this name.
+    SubscribeLamp(String),
+    /// What the lamp of this name shows.
+    Lamp(String),
     Heartbeat,
 }
 
@@ -131,6 +136,8 @@ pub(crate) struct World {
     /// Rows of ended channels that the lagging table of `show` still has, with the time of their end.
     gone: VecDeque<(std::time::Instant, serde_json::Value)>,
     hash: BTreeMap<(String, String), String>,
+    /// Names that phones have subscribed to, and whether they are lit.
+    lamps: BTreeMap<String, Option<bool>>,
     links: BTreeMap<LinkId, Link>,
     timers: BTreeMap<(Instant, u64), Timer>,
     timer_count: u64,
@@ -158,6 +165,7 @@ impl World {
             parties: Vec::new(),
             gone: VecDeque::new(),
             hash: BTreeMap::new(),
+            lamps: BTreeMap::new(),
             links: BTreeMap::new(),
             timers: BTreeMap::new(),
             timer_count: 0,

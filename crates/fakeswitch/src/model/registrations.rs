@@ -212,6 +212,7 @@ impl World {
             self.end_for_phone(&uuid, "NETWORK_OUT_OF_ORDER", super::calls::By::Switch);
             self.remove(&uuid);
         }
+        self.lamps.clear();
         if registrations == Registrations::Lose {
             for party in &mut self.parties {
                 party.registered = false;

@@ -64,6 +64,8 @@ impl World {
             Control::Overlong(length) => self.send_overlong(length),
             Control::Raw(bytes) => self.send_raw(&bytes),
             Control::Api(command) => return self.api(&command),
+            Control::SubscribeLamp(name) => self.subscribe_lamp(name),
+            Control::Lamp(name) => return self.lamp(&name),
             Control::Heartbeat => self.heartbeat(),
         }
         String::new()

@@ -93,7 +93,11 @@ pub fn write(site: Site<'_>) -> Result<()> {
         ),
         // Without Callhop: what would be missing is an error in the log of the switch.
         ("callhop_features.conf", String::new()),
-        ("callhop.conf", "[callhop]\n[callhop-hunt]\n".to_owned()),
+        (
+            "callhop.conf",
+            "[callhop]\n[callhop-hunt]\n[callhop-lamps-lab.test]\n[callhop-lamps-other.test]\n"
+                .to_owned(),
+        ),
         ("extensions.conf", extensions()),
         (
             "queues.conf",
@@ -315,7 +319,7 @@ fn extensions() -> String {
         "_X.",
         &["Set(CALLHOP_DOMAIN=lab.test)", "Goto(phones,${EXTEN},1)"],
     );
-    text += "[phones]\ninclude => callhop\n";
+    text += "[phones]\ninclude => callhop\ninclude => callhop-lamps-lab.test\n";
     text += &inbound("1000", &["1001", "1002", "1003"], &voicemail);
     text += &inbound("2001", &["2001", "2002"], &voicemail);
     text += &inbound(LOAD_EXTENSION, &["3001"], &voicemail);
@@ -336,7 +340,7 @@ fn extensions() -> String {
     text += &extension("_01X!", &[&carrier(Phone::Out1)]);
     text += &extension("_02X!", &[&carrier(Phone::Out2)]);
     text += &extension("_[12]XXX", &["Dial(PJSIP/${EXTEN},30)"]);
-    text += "[phones-other]\ninclude => callhop\n";
+    text += "[phones-other]\ninclude => callhop\ninclude => callhop-lamps-other.test\n";
     text += &inbound("1000", &["other-1001", "other-1002"], &voicemail);
     text += &extension("_01X!", &[&carrier(Phone::Out1)]);
     text += &extension("_[12]XXX", &["Dial(PJSIP/other-${EXTEN},30)"]);

@@ -137,6 +137,8 @@ fn sofia(ports: Ports) -> String {
         ("context", "default"),
         ("auth-calls", "true"),
         ("manage-presence", "true"),
+        // Else whoever reaches the port sees everybody's presence.
+        ("auth-subscriptions", "true"),
         // Several phones may register one number; without it the last one throws the others out.
         ("multiple-registrations", "contact"),
     ];

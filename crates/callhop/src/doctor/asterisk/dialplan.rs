@@ -77,6 +77,7 @@ pub(super) async fn examine(
     if plan.0.contains_key(CODES) {
         findings.extend(reached(subject, plan, &phones, &codes));
     }
+    findings.extend(lamps(subject, switch, plan, &phones));
     findings.extend(hunting(subject, plan));
     findings.extend(fallbacks.iter().filter_map(|(number, context)| {
         let is_there = plan.finds(context, number).is_some() || plan.asks_elsewhere(context);
@@ -124,6 +125,46 @@ fn no_fallback(subject: &str, number: &str, context: &str) -> Finding {
         "let fallback in [push] be a number of a context that the dialplan has, as 4000@phones (context in [[asterisk]] names \
          that of a number alone)",
     )
+}
+
+/// Which phones see no lamps, and which see those of another domain.
+fn lamps(
+    subject: &str,
+    switch: &Asterisk,
+    plan: &Plan,
+    phones: &BTreeMap<&str, Vec<&str>>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (context, endpoints) in phones {
+        let devices = endpoints
+            .iter()
+            .filter_map(|it| switch.endpoints.device(it));
+        let own: BTreeSet<String> = devices.map(|it| it.domain.to_string()).collect();
+        for (domain, _) in switch.endpoints.patterns() {
+            let lamps = dialplan::lamps_context(domain.as_str());
+            let has = plan.includes(context, &lamps);
+            let (what, cure) = match (own.contains(domain.as_str()), has) {
+                (true, false) if plan.0.contains_key(&lamps) => (
+                    format!(
+                        "the context {context} does not include {lamps}: keys with lamps are refused to its phones, unless \
+                         they have a subscribe_context"
+                    ),
+                    format!(
+                        "include => {lamps} in [{context}] of extensions.conf, then asterisk -rx 'dialplan reload'"
+                    ),
+                ),
+                (false, true) => (
+                    format!(
+                        "the context {context} includes {lamps}, which is of another domain: its phones see the routes there"
+                    ),
+                    format!("take include => {lamps} out of [{context}] of extensions.conf"),
+                ),
+                (true | false, _) => continue,
+            };
+            findings.push(Finding::doubtful(subject, what, cure));
+        }
+    }
+    findings
 }
 
 fn not_included(subject: &str, context: &str, endpoints: &[&str]) -> Finding {

@@ -112,6 +112,22 @@ impl Plan {
         includes.find_map(|included| self.finds_below(included, number, depth + 1))
     }
 
+    /// Whether a context is another one, or includes it.
+    pub(super) fn includes(&self, name: &str, wanted: &str) -> bool {
+        fn below(plan: &Plan, name: &str, wanted: &str, depth: usize) -> bool {
+            name == wanted
+                || plan
+                    .0
+                    .get(name)
+                    .filter(|_| depth < MAX_DEPTH)
+                    .is_some_and(|context| {
+                        let mut includes = context.includes.iter();
+                        includes.any(|it| below(plan, it, wanted, depth + 1))
+                    })
+        }
+        below(self, name, wanted, 0)
+    }
+
     /// Whether a context, or one that it includes, asks elsewhere.
     pub(super) fn asks_elsewhere(&self, name: &str) -> bool {
         fn below(plan: &Plan, name: &str, depth: usize) -> bool {

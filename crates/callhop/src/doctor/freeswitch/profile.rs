@@ -114,6 +114,15 @@ const RULES: [Rule; 6] = [
     },
 ];
 
+/// What keys with lamps need on a profile of phones.
+const LAMPS: [(&str, &str); 2] = [
+    ("manage-presence", "keys with lamps stay dark on its phones"),
+    (
+        "auth-subscriptions",
+        "whoever reaches its port sees the presence of every user, and every lamp, without a password",
+    ),
+];
+
 const LIBERAL_DTMF: &str = "liberal-dtmf";
 
 fn one(switch: &str, profile: &Node<'_, '_>) -> Vec<Finding> {
@@ -164,6 +173,18 @@ fn one(switch: &str, profile: &Node<'_, '_>) -> Vec<Finding> {
             ),
             format!("<param name=\"dtmf-type\" value=\"rfc2833\"/> in the profile, {RESTART}"),
         ));
+    }
+    // A profile of phones: the others have no keys.
+    if setting("auth-calls").is_some_and(is_true) {
+        for (name, otherwise) in LAMPS {
+            if !setting(name).is_some_and(is_true) {
+                findings.push(Finding::doubtful(
+                    &subject,
+                    format!("{name} is false: {otherwise}"),
+                    format!("<param name=\"{name}\" value=\"true\"/> in the profile, {RESTART}"),
+                ));
+            }
+        }
     }
     if findings.is_empty() {
         findings.push(Finding::good(
@@ -237,6 +258,25 @@ mod tests {
                 "Broken sw/internal pass-rfc2833 is true",
                 "Doubtful sw/internal dtmf-type is info",
             ],
+        );
+    }
+
+    #[test]
+    fn lamps_need_presence_and_passwords_where_phones_are() {
+        let good = r#"<param name="rtp-rewrite-timestamps" value="yes"/><param name="liberal-dtmf" value="1"/>"#;
+        let phones = format!(r#"{good}<param name="auth-calls" value="true"/>"#);
+        check(
+            &phones,
+            &[
+                "Doubtful sw/internal manage-presence is false",
+                "Doubtful sw/internal auth-subscriptions is false",
+            ],
+        );
+        check(
+            &format!(
+                r#"{phones}<param name="manage-presence" value="true"/><param name="auth-subscriptions" value="true"/>"#
+            ),
+            &["Good sw/internal media and digits are as they should be"],
         );
     }
 
