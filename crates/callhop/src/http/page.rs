@@ -1,4 +1,4 @@
-//! The page: one HTML file, one script, one style sheet and an icon, all of them in the program.
+//! The page: one HTML file, its scripts, one style sheet and an icon, all of them in the program.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -8,11 +8,26 @@ use axum::routing::get;
 
 use super::App;
 
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 7] = [
     (
         "/",
         "text/html; charset=utf-8",
         include_str!("page/index.html"),
+    ),
+    (
+        "/elements.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/elements.js"),
+    ),
+    (
+        "/api.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/api.js"),
+    ),
+    (
+        "/dialogs.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/dialogs.js"),
     ),
     (
         "/page.js",
