@@ -228,6 +228,11 @@ impl Browser {
         Ok(self.runtime.block_on(element.text())?)
     }
 
+    /// What the window shows, as PNG.
+    pub(crate) fn picture(&self) -> Result<Vec<u8>> {
+        Ok(self.runtime.block_on(self.client()?.screenshot())?)
+    }
+
     /// A command of the DevTools protocol.
     pub(crate) fn devtools(&self, command: &str, parameters: Value) -> Result<Value> {
         let body = json!({ "cmd": command, "params": parameters });

@@ -7,6 +7,7 @@
 
 mod chromium;
 mod live;
+mod looks;
 #[path = "../fake_freeswitch/site.rs"]
 mod site;
 mod stage;
