@@ -48,7 +48,7 @@ function choices(fieldset, name, all) {
   for (const [value, text, disabled] of all) {
     const input = element("input", { type: "radio", name, value });
     input.disabled = Boolean(disabled);
-    fieldset.append(element("label", {}, input, ` ${text}`));
+    fieldset.append(element("label", {}, input, text));
   }
 }
 

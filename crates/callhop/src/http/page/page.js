@@ -7,8 +7,8 @@ const state = { status: {}, switches: [], calls: [], moves: [], extensions: new 
 
 const time = (text) => new Date(text);
 const sameDay = (date) => date.toDateString() === new Date().toDateString();
-const shownTime = (date) =>
-  sameDay(date) ? date.toLocaleTimeString() : date.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+const shownTime = (date, timeStyle = "short") =>
+  sameDay(date) ? date.toLocaleTimeString([], { timeStyle }) : date.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 const number = (id) => id.split("@")[0];
 
 function routeText(route) {
@@ -51,21 +51,34 @@ function extensionRow(extension) {
     unnamed(change, why));
 }
 
-const LEGS = { talking: "good", holding: "warn", ringing: "ring", early: "ring", alone: "" };
+const CALLS = { talking: "good", held: "warn", ringing: "ring", "on its own": "" };
 
-function legItem(leg) {
+/** What a call as a whole is, of its legs. */
+function callState(legs) {
+  const is = (...states) => legs.some((leg) => states.includes(leg.state));
+  if (is("holding")) return "held";
+  if (is("ringing", "early")) return "ringing";
+  return is("talking") ? "talking" : "on its own";
+}
+
+function party(leg) {
   const who = leg.device ?? (leg.party.number || leg.channel);
-  const name = !leg.device && leg.party.name && leg.party.name !== leg.party.number ? ` (${leg.party.name})` : "";
-  return element("li", { class: "device" }, `${who}${name} `, badge(leg.state, LEGS[leg.state] ?? ""));
+  const { name, number: shown } = leg.party;
+  return element("span", { class: "party" }, !leg.device && name && name !== shown ? `${who} (${name})` : who);
 }
 
 function callRow(call) {
+  const [caller, ...others] = call.legs;
+  const parties = [party(caller)];
+  for (const [at, leg] of others.entries()) parties.push(at ? ", " : " → ", party(leg));
+  const state = callState(call.legs);
   const moving = call.moving;
-  const text = moving ? `${words(moving.kind)} by ${moving.extension}, ${words(moving.stage)} ${moving.to ?? ""}` : "";
+  const text = moving && `${words(moving.kind)} by ${moving.extension}, ${words(moving.stage)} ${moving.to ?? ""}`;
   return row(
-    head(call.switch),
-    cell("Legs", element("ul", {}, ...call.legs.map(legItem))),
-    moving ? cell("Move", badge(text.trim(), "ring")) : unnamed());
+    head(...parties),
+    cell("State", badge(state, CALLS[state])),
+    moving ? cell("Move", badge(text.trim(), "ring")) : unnamed(),
+    cell("Switch", element("span", { class: "dim" }, call.switch)));
 }
 
 const OUTCOMES = { moved: "good", not_moved: "bad", recalled: "warn", far_end_gone: "" };
@@ -75,7 +88,7 @@ function moveRow(move) {
   const cause = move.cause ? ` ${words(move.cause)}` : "";
   const took = move.took_ms === null ? "" : move.took_ms < 1000 ? `${move.took_ms} ms` : `${(move.took_ms / 1000).toFixed(1)} s`;
   return row(
-    head(shownTime(time(move.started))),
+    head(shownTime(time(move.started), "medium")),
     cell("Move", words(move.kind)),
     cell("By", move.extension),
     cell("From", number(move.from)),
@@ -196,5 +209,5 @@ stream.run((name, data) => {
 }, (live, wrong) => {
   $("link").textContent = live ? "live" : wrong;
   $("link").classList.toggle("live", live);
-  document.body.classList.toggle("away", !live);
+  $("away").hidden = live;
 });
