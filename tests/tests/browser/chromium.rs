@@ -14,7 +14,9 @@ use anyhow::{Context, Result, bail};
 use callhop_tests::program::tied;
 use fantoccini::{
     Client, ClientBuilder, Locator,
+    actions::{InputSource as _, KeyAction, KeyActions},
     elements::Element,
+    key::Key,
     wd::{TimeoutConfiguration, WebDriverCompatibleCommand},
 };
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -213,19 +215,16 @@ impl Browser {
             .with_context(|| format!("writing into {selector}"))
     }
 
-    /// Presses keys where the focus is.
-    pub(crate) fn press(&self, keys: &str) -> Result<()> {
-        let client = self.client()?;
-        let pressed = async { client.active_element().await?.send_keys(keys).await };
+    /// Presses a key where the focus is.
+    pub(crate) fn press(&self, key: Key) -> Result<()> {
+        let value = char::from(key);
+        let keys = KeyActions::new(String::from("keys"))
+            .then(KeyAction::Down { value })
+            .then(KeyAction::Up { value });
+        let pressed = self.client()?.perform_actions(keys);
         self.runtime
             .block_on(pressed)
-            .with_context(|| format!("pressing {}", keys.escape_unicode()))
-    }
-
-    /// The text of an element as it is shown.
-    pub(crate) fn text(&self, selector: &str) -> Result<String> {
-        let element = self.element(selector)?;
-        Ok(self.runtime.block_on(element.text())?)
+            .with_context(|| format!("pressing {}", value.escape_unicode()))
     }
 
     /// What the window shows, as PNG.

@@ -6,8 +6,11 @@
 #![allow(missing_docs)] // a test has no items that anybody else could use
 
 mod chromium;
+mod controls;
+mod keyboard;
 mod live;
 mod looks;
 #[path = "../fake_freeswitch/site.rs"]
 mod site;
 mod stage;
+mod together;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long the phones may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The extension that most tests look at, as the page names it.
 pub(crate) const OWN: &str = "1000@lab.test";
@@ -132,8 +132,9 @@ pub(crate) fn button(extension: &str, what: &str) -> String {
 /// Waits until the shown text of an element has these words.
 pub(crate) fn shows(browser: &Browser, selector: &str, words: &str) -> Result<()> {
     let (selector, words) = (Value::from(selector), Value::from(words));
+    // What is not shown has an innerText all the same.
     browser.until(&format!(
-        "document.querySelector({selector})?.innerText.includes({words})"
+        "(found => found?.checkVisibility() && found.innerText.includes({words}))(document.querySelector({selector}))"
     ))?;
     Ok(())
 }

@@ -7,10 +7,9 @@ function openDialog(id) {
   if (dialog.open) return;
   const before = document.activeElement;
   const row = before.closest("[data-key]");
-  const again = () => {
-    const list = row && [...document.querySelectorAll(`#${row.closest("[id]").id} [data-key]`)];
-    return list?.find((one) => one.dataset.key === row.dataset.key)?.querySelector(`[data-do="${before.dataset.do}"]`);
-  };
+  const list = row?.parentElement;
+  const again = () => [...(list?.children ?? [])].find((one) => one.dataset.key === row.dataset.key)
+    ?.querySelector(`[data-do="${before.dataset.do}"]`);
   dialog.addEventListener("close", () => { if (!before.isConnected) again()?.focus(); }, { once: true });
   dialog.showModal();
 }

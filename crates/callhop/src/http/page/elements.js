@@ -53,6 +53,7 @@ function table(id, items, key, make) {
 const row = (...children) => element("tr", { role: "row" }, ...children);
 const head = (...children) => element("th", { scope: "row", role: "rowheader" }, ...children);
 const cell = (label, ...children) => element("td", { "data-label": label, role: "cell" }, ...children);
+const actions = (...buttons) => element("td", { role: "cell", class: "actions" }, ...buttons);
 const unnamed = (...children) => element("td", { role: "cell" }, ...children);
 
 /** Tells those who do not see the page. */

@@ -23,10 +23,9 @@ const STATES = { idle: "", alone: "warn", calling: "ring", ringing: "ring", held
 const ORDER = Object.keys(STATES);
 
 function deviceItem(device) {
-  let best = "idle", registered = 0, stale = false;
+  let best = "idle", registered = 0;
   for (const on of device.switches) {
     registered += on.registered;
-    stale ||= !on.fresh;
     if (ORDER.indexOf(on.state) > ORDER.indexOf(best)) best = on.state;
   }
   const item = element("li", { class: "device" }, `${number(device.device)} `);
@@ -34,12 +33,13 @@ function deviceItem(device) {
   else if (registered) item.append(badge("registered", "idle"));
   else item.append(element("span", { class: "dim" }, "not registered"));
   if (registered > 1) item.append(element("span", { class: "dim" }, ` ${registered} times`));
-  if (stale) item.append(element("span", { class: "dim" }, " (stale)"));
   return item;
 }
 
 function extensionRow(extension) {
   const devices = element("ul", {}, ...extension.devices.map(deviceItem));
+  const stale = new Set(extension.devices.flatMap((device) => device.switches).filter((on) => !on.fresh).map((on) => on.switch));
+  if (stale.size) devices.append(element("li", { class: "dim" }, `as known last on ${[...stale].join(", ")}`));
   const change = element("button", { type: "button", "data-do": "route", "aria-label": `Change the route of ${extension.id}` }, "Route …");
   change.addEventListener("click", () => withScope("route", () => openRoute(extension.id)));
   const why = element("button", { type: "button", "data-do": "why", "aria-label": `Why ${extension.id} rings where it does` }, "Why?");
@@ -48,7 +48,7 @@ function extensionRow(extension) {
     head(extension.id),
     cell("Devices", devices),
     cell("Calls ring", routeText(extension.route)),
-    unnamed(change, why));
+    actions(change, why));
 }
 
 const CALLS = { talking: "good", held: "warn", ringing: "ring", "on its own": "" };
