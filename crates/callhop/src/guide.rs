@@ -439,24 +439,8 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// One side of A4, without colours that a printer would need.
-const STYLE: &str = "\
-@page { size: A4; margin: 14mm }
-body { margin: 0; font: 11pt/1.35 system-ui, 'Liberation Sans', Arial, sans-serif; color: #111; background: #fff }
-main { max-width: 46rem; margin: 1.5rem auto; padding: 0 1rem }
-h1 { font-size: 1.5em; margin: 0 0 .3em; overflow-wrap: anywhere }
-h2 { font-size: 1.1em; margin: 1em 0 .3em; border-bottom: 1px solid #888 }
-p { margin: .3em 0 }
-dl { margin: 0 }
-dl div { display: flex; gap: 1em; padding: .15em 0; break-inside: avoid }
-dt { flex: 0 0 9.5em; font-weight: bold; overflow-wrap: anywhere }
-dd { margin: 0; flex: 1 }
-kbd { font: bold 1.1em ui-monospace, 'Liberation Mono', monospace; letter-spacing: .06em }
-.list { columns: 15em; column-gap: 2em }
-.list dt { flex-basis: 5em }
-section { break-inside: avoid }
-@media print { body { font-size: 10pt } main { max-width: none; margin: 0; padding: 0 } }
-";
+/// How it looks, in the file and on the page that shows it.
+pub(crate) const STYLE: &str = include_str!("guide.css");
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The page: one HTML file, its scripts, one style sheet and an icon, all of them in the program.
+//! The page: its HTML, scripts, styles and icon, and the page that shows the guide; all of them in the program.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -7,8 +7,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use super::App;
+use crate::guide::STYLE;
 
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 10] = [
     (
         "/",
         "text/html; charset=utf-8",
@@ -39,6 +40,17 @@ const FILES: [(&str, &str, &str); 7] = [
         "text/css; charset=utf-8",
         include_str!("page/page.css"),
     ),
+    (
+        "/guide",
+        "text/html; charset=utf-8",
+        include_str!("page/guide.html"),
+    ),
+    (
+        "/guide.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/guide.js"),
+    ),
+    ("/guide.css", "text/css; charset=utf-8", STYLE),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 

@@ -8,8 +8,10 @@ function openDialog(id) {
   const before = document.activeElement;
   const row = before.closest("[data-key]");
   const list = row?.parentElement;
-  const again = () => [...(list?.children ?? [])].find((one) => one.dataset.key === row.dataset.key)
-    ?.querySelector(`[data-do="${before.dataset.do}"]`);
+  const again = () => {
+    const now = [...(list?.children ?? [])].find((one) => one.dataset.key === row.dataset.key);
+    return now?.querySelector(`[data-do="${before.dataset.do}"]`) ?? now?.querySelector("button");
+  };
   dialog.addEventListener("close", () => { if (!before.isConnected) again()?.focus(); }, { once: true });
   dialog.showModal();
 }
@@ -110,6 +112,7 @@ function openRoute(id) {
   $("route-colleague").value = route.rings === "colleague" ? number(route.to) : "";
   choose("end", route.next_call ? "next_call" : route.until ? "until" : "never");
   $("route-until").value = route.until ? local(time(route.until)) : "";
+  $("route-until").min = local(new Date());
   $("route-error").textContent = "";
   enableRoute();
   openDialog("route-dialog");
@@ -148,6 +151,52 @@ onSubmit("route", async () => {
   }
   lookUp();
 });
+
+// ---- a move
+
+let moved = null;
+
+function openMove(id) {
+  const extension = known(id);
+  if (!extension) return;
+  moved = id;
+  $("move-extension").textContent = id;
+  const devices = extension.devices.map(({ device, switches }) => {
+    const state = switches.find((on) => ["talking", "held"].includes(on.state))?.state;
+    const away = !switches.some((on) => on.registered);
+    return [`device ${number(device)}`, `${number(device)}${state ? `, which has one that is ${state}` : away ? ", not registered" : ""}`, away];
+  });
+  choices($("move-targets"), "where", [...devices, ["number", "a colleague or another number"]]);
+  choose("where", "number");
+  // The first one that could take it.
+  const free = extension.devices.find(({ switches }) =>
+    switches.some((on) => on.registered) && switches.every((on) => on.state === "idle"));
+  if (free) choose("where", `device ${number(free.device)}`);
+  $("move-number").value = "";
+  $("move-error").textContent = "";
+  enableMove();
+  openDialog("move-dialog");
+}
+
+function enableMove() {
+  $("move-number-row").hidden = chosen("where") !== "number";
+  $("move-number").required = chosen("where") === "number";
+}
+
+$("move-form").addEventListener("change", enableMove);
+
+onSubmit("move", async () => {
+  const where = chosen("where");
+  const [what, to] = where === "number" ? ["push", $("move-number").value.trim()] : ["pull", where.slice("device ".length)];
+  await ask("POST", `${extensionPath(moved)}/${what}`, { body: { to } });
+  say(`${to} rings for the call of ${moved}.`);
+});
+
+/** Withdraws a move that nobody has answered. */
+function stopMove(id) {
+  $("moves-title").focus();
+  ask("DELETE", `/v1/moves/${encodeURIComponent(id)}`).catch((problem) => say(problem.detail));
+}
 
 // ---- why
 

@@ -32,7 +32,7 @@ function fill(parent, items, key, make) {
         const focused = child.contains(document.activeElement) ? document.activeElement.dataset.do : null;
         if (child === place) place = fresh;
         child.replaceWith(fresh);
-        if (focused) fresh.querySelector(`[data-do="${focused}"]`)?.focus();
+        if (focused) (fresh.querySelector(`[data-do="${focused}"]`) ?? fresh.querySelector("button"))?.focus();
       }
       child = fresh;
     }

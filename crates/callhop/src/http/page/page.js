@@ -40,15 +40,21 @@ function extensionRow(extension) {
   const devices = element("ul", {}, ...extension.devices.map(deviceItem));
   const stale = new Set(extension.devices.flatMap((device) => device.switches).filter((on) => !on.fresh).map((on) => on.switch));
   if (stale.size) devices.append(element("li", { class: "dim" }, `as known last on ${[...stale].join(", ")}`));
-  const change = element("button", { type: "button", "data-do": "route", "aria-label": `Change the route of ${extension.id}` }, "Route …");
-  change.addEventListener("click", () => withScope("route", () => openRoute(extension.id)));
-  const why = element("button", { type: "button", "data-do": "why", "aria-label": `Why ${extension.id} rings where it does` }, "Why?");
-  why.addEventListener("click", () => openWhy(extension.id));
+  const act = (what, label, text, run) => {
+    const button = element("button", { type: "button", "data-do": what, "aria-label": label }, text);
+    button.addEventListener("click", () => run(extension.id));
+    return button;
+  };
+  const change = act("route", `Change the route of ${extension.id}`, "Route …", (id) => withScope("route", () => openRoute(id)));
+  const why = act("why", `Why ${extension.id} rings where it does`, "Why?", openWhy);
+  // What has been answered can be moved.
+  const talks = extension.devices.some((device) => device.switches.some((on) => ["talking", "held"].includes(on.state)));
+  const move = talks ? act("move", `Move the call of ${extension.id}`, "Move …", (id) => withScope("move", () => openMove(id))) : null;
   return row(
     head(extension.id),
     cell("Devices", devices),
     cell("Calls ring", routeText(extension.route)),
-    actions(change, why));
+    actions(...[move, change, why].filter(Boolean)));
 }
 
 const CALLS = { talking: "good", held: "warn", ringing: "ring", "on its own": "" };
@@ -83,18 +89,36 @@ function callRow(call) {
 
 const OUTCOMES = { moved: "good", not_moved: "bad", recalled: "warn", far_end_gone: "" };
 
+const span = (ms) => (ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`);
+
 function moveRow(move) {
   const result = move.outcome ? badge(words(move.outcome), OUTCOMES[move.outcome]) : badge(words(move.stage), "ring");
-  const cause = move.cause ? ` ${words(move.cause)}` : "";
-  const took = move.took_ms === null ? "" : move.took_ms < 1000 ? `${move.took_ms} ms` : `${(move.took_ms / 1000).toFixed(1)} s`;
+  let more = move.cause ? ` ${words(move.cause)}` : "";
+  if (!move.outcome && move.stage === "offered") {
+    more = element("button", { type: "button", "data-do": "stop", "aria-label": `Stop the move to ${move.to}` }, "Stop");
+    more.addEventListener("click", () => withScope("move", () => stopMove(move.id)));
+  }
+  const timed = (label, ms) => (ms === null || ms === undefined ? unnamed() : cell(label, span(ms)));
   return row(
     head(shownTime(time(move.started), "medium")),
     cell("Move", words(move.kind)),
     cell("By", move.extension),
     cell("From", number(move.from)),
     cell("To", move.to ? number(move.to) : "–"),
-    cell("Result", result, cause),
-    took ? cell("Took", took) : unnamed());
+    cell("Result", result, " ", more),
+    timed("Took", move.took_ms),
+    timed("Far end's gap", move.gap_ms));
+}
+
+/** The latest moves; of those under way what stands with their calls, which is newer. */
+function allMoves() {
+  const under = state.calls.filter((call) => call.moving).map(({ moving }) => ({
+    id: moving.id, kind: moving.kind, extension: moving.extension, from: moving.from, to: moving.to, stage: moving.stage,
+    started: new Date(moving.started * 1000).toISOString(), outcome: null,
+  }));
+  const over = new Set(state.moves.filter((move) => move.outcome).map((move) => move.id));
+  const open = under.filter((move, at) => !over.has(move.id) && under.findIndex((one) => one.id === move.id) === at);
+  return [...open, ...state.moves.filter((move) => !open.some((one) => one.id === move.id))];
 }
 
 function switchCard(one) {
@@ -115,8 +139,17 @@ function show() {
   $("calls-count").textContent = state.calls.length ? `(${state.calls.length})` : "";
   const callKey = (call) => `${call.switch} ${call.legs[0]?.channel}`;
   table("calls", state.calls, callKey, callRow);
-  table("moves", state.moves, (move) => move.id, moveRow);
+  table("moves", allMoves(), (move) => move.id, moveRow);
   showExtensions();
+  showGuides();
+}
+
+/** A link to the guide of each domain. */
+function showGuides() {
+  const domains = [...new Set([...state.extensions.keys()].map((id) => id.split("@")[1]))].sort();
+  const items = domains.map((domain) => ({ domain, text: domains.length > 1 ? `Guide for ${domain}` : "Guide for those who dial" }));
+  fill($("guides"), items, (item) => item.domain, ({ domain, text }) =>
+    element("span", {}, element("a", { href: `/guide?domain=${encodeURIComponent(domain)}` }, text), " · "));
 }
 
 function showExtensions() {
