@@ -122,11 +122,24 @@ impl Guide {
     /// A page that needs nothing else.
     #[must_use]
     pub fn html(&self) -> String {
+        self.document(&format!("<style>\n{STYLE}</style>"))
+    }
+
+    /// A page whose style is at an address, for browsers that are told to take none that stands in a document.
+    #[must_use]
+    pub(crate) fn page(&self, style: &str) -> String {
+        self.document(&format!(
+            "<link rel=\"stylesheet\" href=\"{}\">",
+            escaped(style)
+        ))
+    }
+
+    fn document(&self, style: &str) -> String {
         let title = escaped(&self.title);
         let mut page = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{}</p>\n",
+             <title>{title}</title>\n{style}\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{}</p>\n",
             escaped(&self.intro)
         );
         for section in &self.sections {
@@ -439,7 +452,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// How it looks, in the file and on the page that shows it.
+/// How it looks, in the file and in a browser.
 pub(crate) const STYLE: &str = include_str!("guide.css");
 
 #[cfg(test)]

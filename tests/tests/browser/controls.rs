@@ -1,12 +1,19 @@
 //! Each control of the page, as somebody with a mouse uses it.
 
 use anyhow::{Result, ensure};
-use callhop_tests::site::Site as _;
+use callhop_tests::{
+    cast::Phone,
+    site::{CallState, OnRing, Site as _},
+};
 
 use crate::{
     chromium::Browser,
-    stage::{COLLEAGUE, OWN, Stage, button, clean, is_open, is_there, row, shows},
+    stage::{COLLEAGUE, OWN, PATIENCE, Stage, button, clean, is_open, is_there, live, row, shows},
 };
+
+/// Which keys a field for times takes depends on the language of the browser.
+const TOMORROW: &str =
+    "document.getElementById('route-until').value = local(new Date(Date.now() + 86400000))";
 
 /// Opens the dialog of the extension's route, chooses, and sends it off.
 pub(crate) fn set_route(page: &Browser, extension: &str, to: &str) -> Result<()> {
@@ -126,9 +133,7 @@ fn a_route_is_set_in_each_way_and_reset() -> Result<()> {
     page.click("#route-dialog input[value='until']")?;
     for number in ["9999", "1000"] {
         page.write("#route-colleague", number)?;
-        let tomorrow =
-            "document.getElementById('route-until').value = local(new Date(Date.now() + 86400000))";
-        page.script(tomorrow, Vec::new())?;
+        page.script(TOMORROW, Vec::new())?;
         page.click("#route-dialog .main")?;
         shows(&page, "#route-error", number)?;
         is_open(&page, "route-dialog", true)?;
@@ -143,12 +148,9 @@ fn a_route_is_set_in_each_way_and_reset() -> Result<()> {
         Vec::new(),
     )?;
     page.click("#route-dialog .main")?;
-    page.until("/past|over/.test(document.getElementById('route-error').textContent)")?;
+    page.until("document.getElementById('route-until').validity.rangeUnderflow")?;
     shows(&page, &own, "only 1003")?;
-    page.script(
-        "document.getElementById('route-until').value = local(new Date(Date.now() + 86400000))",
-        Vec::new(),
-    )?;
+    page.script(TOMORROW, Vec::new())?;
     page.click("#route-dialog .main")?;
     shows(&page, &own, "where 2001 rings until")?;
 
@@ -174,13 +176,105 @@ fn a_route_is_set_in_each_way_and_reset() -> Result<()> {
 }
 
 #[test]
+fn a_call_is_moved_by_who_is_at_no_phone() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let token = stage.token("move")?;
+    let page = stage.page_of(&token)?;
+    let (own, open) = (row(OWN), button(OWN, "move"));
+    shows(&page, &own, "1001 registered")?;
+    is_there(&page, &open, false)?;
+    stage.talk()?;
+    shows(&page, &own, "1001 talking")?;
+
+    // To another own device.
+    let began = stage.site.now();
+    page.click(&open)?;
+    shows(&page, "#move-dialog", "1001, which has one that is talking")?;
+    page.until("document.querySelector('#move-dialog input[value=\"device 1002\"]').checked")?;
+    page.click("#move-dialog .main")?;
+    is_open(&page, "move-dialog", false)?;
+    shows(&page, "#calls", "pull by 1000@lab.test, offered")?;
+    shows(&page, "#moves", "offered")?;
+    let rings = stage
+        .site
+        .wait_call(Phone::P1002, began, &[CallState::Incoming], PATIENCE)?;
+    shows(&page, &own, "1001 talking")?;
+    stage.site.answer(rings.call)?;
+    shows(&page, &own, "1002 talking")?;
+    shows(&page, &own, "1001 registered")?;
+    shows(&page, "#moves", "moved")?;
+
+    // To somebody whom it must not go to.
+    page.click(&open)?;
+    page.click("#move-dialog input[value='number']")?;
+    page.write("#move-number", "7777")?;
+    page.click("#move-dialog .main")?;
+    shows(&page, "#move-error", "7777")?;
+
+    // To a colleague, and stopped before anybody has answered.
+    let began = stage.site.now();
+    for phone in [Phone::P2001, Phone::P2002] {
+        stage.site.on_ring(phone, OnRing::Ring)?;
+    }
+    page.write("#move-number", "2001")?;
+    page.click("#move-dialog .main")?;
+    is_open(&page, "move-dialog", false)?;
+    stage
+        .site
+        .wait_call(Phone::P2001, began, &[CallState::Incoming], PATIENCE)?;
+    let stop = "#moves button[data-do='stop']";
+    is_there(&page, stop, true)?;
+    page.click(stop)?;
+    stage
+        .site
+        .wait_call(Phone::P2001, began, &[CallState::Ended], PATIENCE)?;
+    shows(&page, "#moves tbody tr:first-child", "not moved cancelled")?;
+    shows(&page, &own, "1002 talking")?;
+    is_there(&page, "#moves button", false)?;
+
+    // And once more, for good.
+    let began = stage.site.now();
+    page.click(&open)?;
+    page.click("#move-dialog input[value='number']")?;
+    page.write("#move-number", "2001")?;
+    page.click("#move-dialog .main")?;
+    let rings = stage
+        .site
+        .wait_call(Phone::P2001, began, &[CallState::Incoming], PATIENCE)?;
+    stage.site.answer(rings.call)?;
+    shows(&page, &row(COLLEAGUE), "2001 talking")?;
+    shows(&page, "#moves tbody tr:first-child", "push")?;
+    shows(&page, "#moves tbody tr:first-child", "moved")?;
+    is_there(&page, &open, false)?;
+    clean(&page, &stage.address())
+}
+
+#[test]
+fn the_guide_of_each_domain_is_a_page() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let page = stage.page()?;
+    shows(&page, "#guides", "Guide for lab.test")?;
+    page.click("#guides a[href='/guide?domain=lab.test']")?;
+    shows(&page, "#guide", "Calls between your devices: lab.test")?;
+    shows(&page, "#guide", "*33")?;
+    shows(&page, "#guide", "1001, 1002, 1003")?;
+    // Its style comes, though none that stands in a document is taken.
+    page.until("getComputedStyle(document.querySelector('dt')).fontWeight === '700'")?;
+    page.click("#guide a")?;
+    live(&page)?;
+    page.open(&format!("{}guide?domain=nobody.test", stage.address()))?;
+    shows(&page, "#guide", "no extension is in the domain nobody.test")?;
+    page.open(&format!("{}guide", stage.address()))?;
+    shows(&page, "#guide", "there are several domains, name one")?;
+    clean(&page, &stage.address())
+}
+
+#[test]
 fn why_tells_what_rings_and_what_could_be_pulled() -> Result<()> {
     let mut stage = Stage::new()?;
     let args = ["route", "set", OWN, "1003"];
     stage.site.controller().cli(&args)?.ok()?;
-    stage
-        .site
-        .register(callhop_tests::cast::Phone::P1003, false)?;
+    stage.site.register(Phone::P1003, false)?;
     let page = stage.page()?;
     shows(&page, &row(OWN), "1003 not registered")?;
     page.click(&button(OWN, "why"))?;

@@ -13,7 +13,7 @@ fn focus(page: &Browser) -> Result<String> {
     let found = page.script(
         "const it = document.activeElement;
          const row = it.closest('[data-key]')?.dataset.key;
-         return row ? `${it.dataset.do} ${row}` : it.id || it.value || it.getAttribute('href') || it.className || it.tagName",
+         return row && it.dataset.do ? `${it.dataset.do} ${row}` : it.id || it.value || it.getAttribute('href') || it.className || it.tagName",
         Vec::new(),
     )?;
     Ok(found.as_str().unwrap_or_default().to_owned())
@@ -68,6 +68,8 @@ fn the_focus_goes_through_everything_in_order() -> Result<()> {
         "route 1000@other.test",
         "why 1000@other.test",
         "token-button",
+        "/guide?domain=lab.test",
+        "/guide?domain=other.test",
         "/v1/openapi.json",
         "/metrics",
     ];

@@ -7,13 +7,13 @@ use std::{env, fs, path::PathBuf};
 use anyhow::{Context, Result, ensure};
 use callhop_tests::{
     cast::Phone,
-    site::{CallState, Dial, OnRing, Site as _},
+    site::{Dial, OnRing, Site as _},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     chromium::Browser,
-    stage::{COLLEAGUE, OWN, PATIENCE, Stage, button, clean, is_open, row, shows},
+    stage::{COLLEAGUE, OWN, Stage, button, clean, is_open, row, shows},
 };
 
 /// WCAG 2.1, 1.4.3, level AA: of normal text, here of all.
@@ -82,6 +82,17 @@ fn every_state_is_readable() -> Result<()> {
     looks(&page, "why")?;
     page.click("#why-dialog [data-close]")?;
 
+    page.click(&button(OWN, "move"))?;
+    page.click("#move-dialog input[value='number']")?;
+    page.write("#move-number", "7777")?;
+    page.click("#move-dialog .main")?;
+    page.until("document.getElementById('move-error').textContent")?;
+    looks(&page, "move")?;
+    page.click("#move-dialog input[value='device 1001']")?;
+    page.click("#move-dialog .main")?;
+    shows(&page, "#moves", "offered")?;
+    looks(&page, "offered")?;
+
     page.click("#token-button")?;
     page.click("#token-button")?;
     page.write("#token-input", "wrong")?;
@@ -100,6 +111,10 @@ fn every_state_is_readable() -> Result<()> {
     )?;
     shows(&page, "#notice", "The database does not answer")?;
     looks(&page, "stale")?;
+
+    page.open(&format!("{}guide?domain=lab.test", stage.address()))?;
+    shows(&page, "#guide", "Three falling tones")?;
+    looks(&page, "guide")?;
     clean(&page, &stage.address())
 }
 
@@ -153,7 +168,7 @@ fn named(page: &Browser) -> Result<()> {
         let name = node["name"]["value"].as_str().unwrap_or_default();
         ensure!(!name.trim().is_empty(), "a {role} has no name: {node}");
     }
-    ensure!(looked >= 2, "Chromium's tree has only {looked} controls");
+    ensure!(looked > 0, "Chromium's tree has no controls");
     Ok(())
 }
 

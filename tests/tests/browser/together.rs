@@ -1,7 +1,10 @@
 //! Several who look at the same time, and a controller that goes away meanwhile.
 
 use anyhow::Result;
-use callhop_tests::{cast::Phone, site::Site as _};
+use callhop_tests::{
+    cast::Phone,
+    site::{Dial, Site as _},
+};
 
 use crate::{
     controls::set_route,
@@ -34,12 +37,9 @@ fn two_browsers_see_each_other_and_do_not_overwrite() -> Result<()> {
     set_route(&other, OWN, "device 1001")?;
     shows(&one, &row(OWN), "only 1001")?;
     // By star code, too.
-    let dialled = stage
-        .site
-        .dial(Phone::P1002, "*51", callhop_tests::site::Dial::default())?;
+    stage.site.dial(Phone::P1002, "*51", Dial::default())?;
     shows(&one, &row(OWN), "all devices")?;
     shows(&other, &row(OWN), "all devices")?;
-    drop(dialled);
     let address = stage.address();
     clean(&one, &address)?;
     clean(&other, &address)

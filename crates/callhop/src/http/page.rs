@@ -9,6 +9,9 @@ use axum::routing::get;
 use super::App;
 use crate::guide::STYLE;
 
+/// Where the style of the guide is.
+pub(super) const STYLE_OF_GUIDE: &str = "/guide.css";
+
 const FILES: [(&str, &str, &str); 10] = [
     (
         "/",
@@ -50,7 +53,7 @@ const FILES: [(&str, &str, &str); 10] = [
         "text/javascript; charset=utf-8",
         include_str!("page/guide.js"),
     ),
-    ("/guide.css", "text/css; charset=utf-8", STYLE),
+    (STYLE_OF_GUIDE, "text/css; charset=utf-8", STYLE),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 

@@ -12,7 +12,7 @@ use super::extract::Query;
 use super::{Failures, Problem};
 use crate::controller::Controller;
 use crate::guide::Guide;
-use crate::http::schema;
+use crate::http::{page, schema};
 
 /// Whose guide.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -51,5 +51,6 @@ pub(crate) async fn show(
         .core()
         .view(move |core, _| core.policy(&asked).clone());
     let policy = policy.await.ok_or_else(Problem::ending)?;
-    Ok(Html(Guide::new(Some(&domain), &policy, &extensions).html()))
+    let guide = Guide::new(Some(&domain), &policy, &extensions);
+    Ok(Html(guide.page(page::STYLE_OF_GUIDE)))
 }
