@@ -189,11 +189,11 @@ fn a_call_is_moved_by_who_is_at_no_phone() -> Result<()> {
     // To another own device.
     let began = stage.site.now();
     page.click(&open)?;
-    shows(&page, "#move-dialog", "1001, which has one that is talking")?;
+    shows(&page, "#move-dialog", "1001, talking")?;
     page.until("document.querySelector('#move-dialog input[value=\"device 1002\"]').checked")?;
     page.click("#move-dialog .main")?;
     is_open(&page, "move-dialog", false)?;
-    shows(&page, "#calls", "pull by 1000@lab.test, offered")?;
+    shows(&page, "#calls", "pull by 1000@lab.test to 1002, offered")?;
     shows(&page, "#moves", "offered")?;
     let rings = stage
         .site

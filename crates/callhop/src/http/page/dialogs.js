@@ -164,7 +164,7 @@ function openMove(id) {
   const devices = extension.devices.map(({ device, switches }) => {
     const state = switches.find((on) => ["talking", "held"].includes(on.state))?.state;
     const away = !switches.some((on) => on.registered);
-    return [`device ${number(device)}`, `${number(device)}${state ? `, which has one that is ${state}` : away ? ", not registered" : ""}`, away];
+    return [`device ${number(device)}`, `${number(device)}${state ? `, ${state}` : away ? ", not registered" : ""}`, away];
   });
   choices($("move-targets"), "where", [...devices, ["number", "a colleague or another number"]]);
   choose("where", "number");

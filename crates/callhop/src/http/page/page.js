@@ -79,11 +79,12 @@ function callRow(call) {
   for (const [at, leg] of others.entries()) parties.push(at ? ", " : " → ", party(leg));
   const state = callState(call.legs);
   const moving = call.moving;
-  const text = moving && `${words(moving.kind)} by ${moving.extension}, ${words(moving.stage)} ${moving.to ?? ""}`;
+  const to = moving?.to ? ` to ${number(moving.to)}` : "";
+  const text = moving && `${words(moving.kind)} by ${moving.extension}${to}, ${words(moving.stage)}`;
   return row(
     head(...parties),
     cell("State", badge(state, CALLS[state])),
-    moving ? cell("Move", badge(text.trim(), "ring")) : unnamed(),
+    moving ? cell("Move", badge(text, "ring")) : unnamed(),
     cell("Switch", element("span", { class: "dim" }, call.switch)));
 }
 
@@ -123,12 +124,14 @@ function allMoves() {
 
 function switchCard(one) {
   const few = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+  const facts = [few(one.legs, "leg")];
+  if (one.moves) facts.push(`${few(one.moves, "move")} under way`);
+  if (typeof one.lag_ms === "number") facts.push(`events ${span(one.lag_ms)} late`);
+  const since = one.since ? ` since ${shownTime(time(one.since), "medium")}` : "";
   return element("li", {},
     element("strong", {}, one.name),
     one.fresh ? badge("fresh", "good") : badge("stale", "bad"),
-    element("p", { class: "quiet" },
-      one.fresh ? few(one.legs, "leg") + (one.moves ? `, ${few(one.moves, "move")} under way` : "")
-        : "not connected; what is shown of it was known last"));
+    element("p", { class: "quiet" }, one.fresh ? facts.join(", ") : `not connected${since}; what is shown of it was known last`));
 }
 
 function show() {
