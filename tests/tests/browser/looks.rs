@@ -119,7 +119,7 @@ fn every_state_is_readable() -> Result<()> {
 }
 
 /// One state, in each window and each scheme.
-fn looks(page: &Browser, state: &str) -> Result<()> {
+pub(crate) fn looks(page: &Browser, state: &str) -> Result<()> {
     for (window, width, height) in WINDOWS {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         page.devtools("Emulation.setDeviceMetricsOverride", size)?;

@@ -7,6 +7,7 @@
 
 mod chromium;
 mod controls;
+mod desk;
 mod keyboard;
 mod live;
 mod looks;

@@ -1,6 +1,10 @@
 //! A site with a controller, its phones, and browsers that look at its page.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use callhop_tests::{
@@ -24,6 +28,16 @@ pub(crate) const OWN: &str = "1000@lab.test";
 /// A colleague's.
 pub(crate) const COLLEAGUE: &str = "2001@lab.test";
 
+/// The program, built once.
+pub(crate) fn callhop() -> Result<&'static Path> {
+    static CALLHOP: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(callhop) = CALLHOP.get() {
+        return Ok(callhop);
+    }
+    let built = program::callhop(&program::target()?)?;
+    Ok(CALLHOP.get_or_init(|| built))
+}
+
 /// Everything that a test needs.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -35,14 +49,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// A site with its phones registered and two extensions, and nobody who talks.
     pub(crate) fn new() -> Result<Self> {
-        static CALLHOP: OnceLock<std::path::PathBuf> = OnceLock::new();
-        let callhop = match CALLHOP.get() {
-            Some(callhop) => callhop,
-            None => {
-                let built = program::callhop(&program::target()?)?;
-                CALLHOP.get_or_init(|| built)
-            }
-        };
+        let callhop = callhop()?;
         let driver = Driver::start()?;
         let mut site = Fake::start(callhop)?;
         site.reset()?;
