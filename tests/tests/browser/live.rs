@@ -32,6 +32,10 @@ fn a_call_rings_is_answered_held_and_pulled() -> Result<()> {
     shows(&page, &own, "1002 talking")?;
     shows(&page, &own, "1001 registered")?;
     shows(&page, "#moves", "moved")?;
+    page.until(
+        "/^\\d+ ms$/.test(document.querySelector('#moves [data-label=\"Far end\\'s gap\"]')?.textContent)",
+    )?;
+    page.until("/events \\d+ ms late/.test(document.getElementById('switches').innerText)")?;
 
     stage.site.register(Phone::P1003, false)?;
     shows(&page, &own, "1003 not registered")?;

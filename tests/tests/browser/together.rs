@@ -96,6 +96,7 @@ fn a_switch_that_is_away_is_told_to_be_stale() -> Result<()> {
     shows(&page, "#switches", "fresh")?;
     stage.site.links(false)?;
     shows(&page, "#switches", "stale")?;
+    page.until("/not connected since \\d/.test(document.getElementById('switches').innerText)")?;
     shows(&page, &row(OWN), "as known last on lab")?;
     stage.site.links(true)?;
     shows(&page, "#switches", "fresh")?;
