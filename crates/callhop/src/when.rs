@@ -6,9 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 /// The time that a text means: a time with its offset (RFC 3339), or how long from `now`.
 pub(crate) fn until(text: &str, now: UnixTime) -> Result<UnixTime, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
-        if time.as_second() <= now.0 {
-            return Err(format!("{text} is over already"));
-        }
         return Ok(UnixTime(time.as_second()));
     }
     match text.parse::<SignedDuration>() {
