@@ -123,11 +123,24 @@ impl Guide {
     /// A page that needs nothing else.
     #[must_use]
     pub fn html(&self) -> String {
+        self.document(&format!("<style>\n{STYLE}</style>"))
+    }
+
+    /// A page whose style is at an address, for browsers that are told to take none that stands in a document.
+    #[must_use]
+    pub(crate) fn page(&self, style: &str) -> String {
+        self.document(&format!(
+            "<link rel=\"stylesheet\" href=\"{}\">",
+            escaped(style)
+        ))
+    }
+
+    fn document(&self, style: &str) -> String {
         let title = escaped(&self.title);
         let mut page = format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{}</p>\n",
+             <title>{title}</title>\n{style}\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{}</p>\n",
             escaped(&self.intro)
         );
         for section in &self.sections {
@@ -465,24 +478,8 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// One side of A4, without colours that a printer would need.
-const STYLE: &str = "\
-@page { size: A4; margin: 14mm }
-body { margin: 0; font: 11pt/1.35 system-ui, 'Liberation Sans', Arial, sans-serif; color: #111; background: #fff }
-main { max-width: 46rem; margin: 1.5rem auto; padding: 0 1rem }
-h1 { font-size: 1.5em; margin: 0 0 .3em; overflow-wrap: anywhere }
-h2 { font-size: 1.1em; margin: 1em 0 .3em; border-bottom: 1px solid #888 }
-p { margin: .3em 0 }
-dl { margin: 0 }
-dl div { display: flex; gap: 1em; padding: .15em 0; break-inside: avoid }
-dt { flex: 0 0 9.5em; font-weight: bold; overflow-wrap: anywhere }
-dd { margin: 0; flex: 1 }
-kbd { font: bold 1.1em ui-monospace, 'Liberation Mono', monospace; letter-spacing: .06em }
-.list { columns: 15em; column-gap: 2em }
-.list dt { flex-basis: 5em }
-section { break-inside: avoid }
-@media print { body { font-size: 10pt } main { max-width: none; margin: 0; padding: 0 } }
-";
+/// How it looks, in the file and in a browser.
+pub(crate) const STYLE: &str = include_str!("guide.css");
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,18 @@ const DATABASE: [Tool; 1] = [Tool {
     is_there: || on_path("initdb") || in_postgresql_folder("initdb"),
 }];
 
+/// For the tests of the page.
+const BROWSER: [Tool; 2] = [
+    Tool {
+        package: "chromium",
+        is_there: || on_path("chromium"),
+    },
+    Tool {
+        package: "chromium-driver",
+        is_there: || on_path("chromedriver"),
+    },
+];
+
 /// For the stories on real switches. Asterisk is none of them: the program `live` finds it, or puts Debian's into
 /// `target/asterisk`.
 const LIVE: [Tool; 3] = [
@@ -44,6 +56,7 @@ const LIVE: [Tool; 3] = [
 pub(crate) fn ci() -> anyhow::Result<()> {
     let start = Instant::now();
     install(&DATABASE)?;
+    install(&BROWSER)?;
     cargo("format", ["fmt", "--all", "--check"])?;
     let clippy = [
         "clippy",

@@ -102,11 +102,17 @@ fn free_port() -> Result<u16> {
     free.next().context("no port is free")
 }
 
+/// A folder for one site: in memory where there is such a place, because a busy disk holds each write of the database up for
+/// longer than the controller waits.
+fn folder() -> std::io::Result<TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}
+
 impl Fake {
     /// Starts a switch, its phones and a controller.
     pub(crate) fn start(callhop: &Path) -> Result<Self> {
         let runtime = Runtime::new()?;
-        let dir = tempfile::tempdir()?;
+        let dir = folder()?;
         let http = local(free_port()?);
         let trunk = |prefix: &str, phone: Phone| (prefix.to_owned(), phone.part().user.to_owned());
         let public = |prefix: &str, domain: &str| (prefix.to_owned(), domain.to_owned());

@@ -1,4 +1,4 @@
-//! The page: one HTML file, one script, one style sheet and an icon, all of them in the program.
+//! The page: its HTML, scripts, styles and icon, and the page that shows the guide; all of them in the program.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -7,12 +7,31 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use super::App;
+use crate::guide::STYLE;
 
-const FILES: [(&str, &str, &str); 4] = [
+/// Where the style of the guide is.
+pub(super) const STYLE_OF_GUIDE: &str = "/guide.css";
+
+const FILES: [(&str, &str, &str); 10] = [
     (
         "/",
         "text/html; charset=utf-8",
         include_str!("page/index.html"),
+    ),
+    (
+        "/elements.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/elements.js"),
+    ),
+    (
+        "/api.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/api.js"),
+    ),
+    (
+        "/dialogs.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/dialogs.js"),
     ),
     (
         "/page.js",
@@ -24,6 +43,17 @@ const FILES: [(&str, &str, &str); 4] = [
         "text/css; charset=utf-8",
         include_str!("page/page.css"),
     ),
+    (
+        "/guide",
+        "text/html; charset=utf-8",
+        include_str!("page/guide.html"),
+    ),
+    (
+        "/guide.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/guide.js"),
+    ),
+    (STYLE_OF_GUIDE, "text/css; charset=utf-8", STYLE),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 

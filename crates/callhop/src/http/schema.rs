@@ -11,6 +11,11 @@ use utoipa::{IntoParams, ToSchema};
 #[schema(pattern = "^[A-Za-z0-9*#+._-]{1,20}@[A-Za-z0-9._-]{1,253}$")]
 pub(crate) struct ExtensionName(String);
 
+/// A domain.
+#[derive(ToSchema)]
+#[schema(pattern = "^[A-Za-z0-9._-]{1,253}$")]
+pub(crate) struct DomainName(String);
+
 /// A number inside a domain.
 #[derive(ToSchema)]
 #[schema(pattern = "^[A-Za-z0-9*#+._-]{1,20}$")]

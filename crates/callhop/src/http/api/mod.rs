@@ -8,6 +8,7 @@
 
 mod extensions;
 mod extract;
+mod guide;
 mod live;
 mod moves;
 mod problem;
@@ -54,6 +55,7 @@ pub(super) fn router() -> (Router<App>, OpenApi) {
         .routes(routes!(live::switches))
         .routes(routes!(live::status))
         .routes(routes!(live::why))
+        .routes(routes!(guide::show))
         .routes(routes!(live::token))
         .routes(routes!(super::events::stream))
         .split_for_parts();
@@ -90,6 +92,7 @@ fn base() -> OpenApi {
     for (name, schema) in [
         ("Problem", Problem::schema()),
         ("ExtensionName", schema::ExtensionName::schema()),
+        ("DomainName", schema::DomainName::schema()),
         ("Etag", schema::Etag::schema()),
         ("Star", schema::Star::schema()),
     ] {

@@ -1,0 +1,130 @@
+//! The desk of `callhop demo`: its phones, and what the rest of the page shows of their calls.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use callhop_tests::program::tied;
+
+use crate::{
+    chromium::{Browser, Driver},
+    looks::looks,
+    stage::{callhop, clean, is_there, live, row, shows},
+};
+
+/// Alex, whose three devices are on the desk.
+const ALEX: &str = "1000@example.com";
+
+#[derive(Debug)]
+struct Demo {
+    process: Child,
+    /// The page's address with the token in it.
+    address: String,
+}
+
+impl Demo {
+    fn start() -> Result<Self> {
+        let mut process = tied(callhop()?)
+            .args(["demo", "--listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let said = process.stdout.take().context("its output is piped")?;
+        let mut demo = Self {
+            process,
+            address: String::new(),
+        };
+        for line in BufReader::new(said).lines() {
+            let line = line?;
+            let mut words = line.split_whitespace();
+            if let Some(address) = words.find(|word| word.starts_with("http://")) {
+                demo.address = address.to_owned();
+                return Ok(demo);
+            }
+        }
+        bail!("callhop demo has ended without naming its address")
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // Nobody is left who could be told.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Presses what a phone has for it, as soon as it is there.
+fn press(page: &Browser, button: &str, phone: &str) -> Result<()> {
+    let shown = format!("[aria-label='{button} on {phone}']");
+    page.until(&format!(
+        "document.querySelector(\"{shown}\")?.checkVisibility()"
+    ))?;
+    page.click(&shown)
+}
+
+#[test]
+fn a_call_goes_round_the_devices_on_the_desk() -> Result<()> {
+    let driver = Driver::start()?;
+    let demo = Demo::start()?;
+    let page = driver.browser()?;
+    page.open(&demo.address)?;
+    live(&page)?;
+    page.until("location.hash === ''")?;
+    let alex = row(ALEX);
+    shows(&page, &alex, "1001 registered")?;
+
+    press(&page, "1000 call Alex", "Customer")?;
+    shows(&page, &alex, "1001 ringing")?;
+    shows(&page, &alex, "1003 ringing")?;
+    press(&page, "Answer", "Desk phone")?;
+    shows(&page, &alex, "1001 talking")?;
+    shows(&page, &alex, "1002 registered")?;
+    looks(&page, "desk")?;
+    press(&page, "Hold", "Desk phone")?;
+    shows(&page, &alex, "1001 held")?;
+    press(&page, "Resume", "Desk phone")?;
+    shows(&page, &alex, "1001 talking")?;
+
+    // On each device in turn, and back to the first.
+    let round = [
+        ("Mobile", "1002", "1001"),
+        ("Desktop", "1003", "1002"),
+        ("Desk phone", "1001", "1003"),
+    ];
+    for (moves, (phone, device, before)) in round.into_iter().enumerate() {
+        press(&page, "*33 pull", phone)?;
+        shows(&page, &alex, &format!("{device} talking"))?;
+        shows(&page, &alex, &format!("{before} registered"))?;
+        page.until(&format!(
+            "document.querySelectorAll('#moves tbody tr').length === {}",
+            moves + 1
+        ))?;
+        let newest = "#moves tbody tr:first-child";
+        shows(&page, newest, "moved")?;
+        page.until(&format!(
+            "document.querySelector('{newest} [data-label=To]').textContent === '{device}'"
+        ))?;
+    }
+
+    press(&page, "Hang up", "Customer")?;
+    shows(&page, "#calls-none", "No calls.")?;
+    shows(&page, &alex, "1001 registered")?;
+
+    // A route by star code, and nothing at the other devices.
+    press(&page, "*50 only here", "Mobile")?;
+    shows(&page, &alex, "only 1002")?;
+    press(&page, "1000 call Alex", "Customer")?;
+    shows(&page, &alex, "1002 ringing")?;
+    shows(&page, &alex, "1001 registered")?;
+    press(&page, "Hang up", "Customer")?;
+    shows(&page, "#calls-none", "No calls.")?;
+    press(&page, "*51 all ring", "Desk phone")?;
+    shows(&page, &alex, "all devices")?;
+    is_there(&page, "#desk .error:not(:empty)", false)?;
+    let origin = page.script("return `${location.origin}/`", Vec::new())?;
+    clean(&page, origin.as_str().context("a text")?)
+}
