@@ -17,7 +17,7 @@ pub enum EncodeError {
     Character {
         /// The header. The text itself isn't shown: it may be a secret.
         what: &'static str,
-        /// CR, LF or NUL; in the variables of an `Originate` also a comma, a quote and a backslash.
+        /// CR, LF or NUL; in the variables of an `Originate` also a comma.
         character: char,
     },
     /// A line that Asterisk doesn't read.
@@ -167,10 +167,9 @@ impl Action {
                 out.header("Async", "true")?;
                 for (name, value) in variables {
                     let value = value.as_str();
-                    // Asterisk takes what is behind a comma for another variable, and quotes away (manager.c,
-                    // astman_get_variables).
-                    if let Some(character) = value.chars().find(|c| matches!(c, ',' | '"' | '\\')) {
-                        let what = "Variable";
+                    // Asterisk takes what is behind a comma for another variable (manager.c, astman_get_variables).
+                    if value.contains(',') {
+                        let (what, character) = ("Variable", ',');
                         return Err(EncodeError::Character { what, character });
                     }
                     out.header("Variable", &format!("{name}={value}"))?;
