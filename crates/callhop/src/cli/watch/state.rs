@@ -199,22 +199,22 @@ fn sort_key(id: &str) -> (String, usize, String) {
 }
 
 impl Extension {
-    /// Where its calls ring, in words.
-    pub(super) fn rings(&self) -> String {
+    /// Where its calls ring, in words, and until when.
+    pub(super) fn rings(&self) -> Vec<String> {
         let route = &self.route;
         let to = number(route.to.as_deref().unwrap_or_default());
-        let mut text = match (route.rings.as_str(), route.in_force) {
-            ("all_devices", _) | (_, false) => return String::from("all devices"),
-            ("device", true) => format!("only {to}"),
-            (_, true) => format!("where {to} rings"),
+        let mut texts = match (route.rings.as_str(), route.in_force) {
+            ("all_devices", _) | (_, false) => return vec![String::from("all devices")],
+            ("device", true) => vec![format!("only {to}")],
+            (_, true) => vec![format!("where {to} rings")],
         };
         if let Some(until) = &route.until {
-            text += &format!(" until {}", until.replace('T', " "));
+            texts.push(format!("until {}", until.replace('T', " ")));
         }
         if route.next_call {
-            text += " for the next call";
+            texts.push(String::from("for the next call"));
         }
-        text
+        texts
     }
 }
 
@@ -286,7 +286,7 @@ pub(super) fn number(id: &str) -> &str {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use serde_json::{Value, json};
 
     use super::*;
@@ -370,7 +370,7 @@ pub(super) mod tests {
             let mut one = extension("1000@lab.test", "idle");
             one["route"] = route;
             let one: Extension = serde_json::from_value(one).unwrap();
-            assert_eq!(one.rings(), expect);
+            assert_eq!(one.rings().join(", "), expect);
         };
         let to = |rings: &str, to: &str| json!({"rings": rings, "to": to, "until": null, "next_call": false, "in_force": true});
         check(to("device", "1002@lab.test"), "only 1002");
@@ -380,7 +380,7 @@ pub(super) mod tests {
         ends["next_call"] = true.into();
         check(
             ends.clone(),
-            "only 1002 until 2026-11-28 18:00:00Z for the next call",
+            "only 1002, until 2026-11-28 18:00:00Z, for the next call",
         );
         ends["in_force"] = false.into();
         check(ends, "all devices");

@@ -201,13 +201,12 @@ fn shares(wishes: [usize; 4], room: usize) -> [usize; 4] {
     let mut shares = [0; 4];
     let mut left = room;
     loop {
-        let wanting = || {
-            wishes
-                .iter()
-                .zip(shares)
-                .filter(|(wish, share)| share < *wish)
-        };
-        let each = left / wanting().count().max(1);
+        let wanting = wishes
+            .iter()
+            .zip(shares)
+            .filter(|(wish, share)| share < *wish);
+        // Nobody wants more, or there is less than a line for each.
+        let each = left.checked_div(wanting.count()).unwrap_or(0);
         if each == 0 {
             break;
         }
@@ -243,11 +242,14 @@ fn switches<'a>(screen: &Screen, look: &Look, width: usize) -> Content<'a> {
                 items.push(vec![plain(&format!("events {lag} ms late"))]);
             }
         } else {
-            let since = one.since.as_deref().map(time).unwrap_or_default();
-            let text = format!("not connected since {since}; what is shown was known last");
-            items.push(vec![plain(&text.replace(" since ;", ";"))]);
+            let text = match one.since.as_deref().map(time) {
+                Some(since) => format!("not connected since {since}"),
+                None => String::from("not connected"),
+            };
+            items.push(vec![plain(&text)]);
+            items.push(vec![plain("this is what was known last")]);
         }
-        flow(vec![cell(&one.name, names)], items, ", ", width)
+        flow(vec![first(&one.name, names)], items, ", ", width)
     };
     Content {
         title: format!("Switches {}", all.len()),
@@ -270,7 +272,7 @@ fn calls<'a>(screen: &Screen, look: &Look, width: usize) -> Content<'a> {
         if let Some(moving) = &one.moving {
             items.push(vec![state_as(&moving.text(), "under way", look)]);
         }
-        flow(vec![cell(&one.switch, names)], items, ", ", width)
+        flow(vec![first(&one.switch, names)], items, ", ", width)
     };
     let rows = all.iter().map(line).collect();
     filtered("Calls", rows, &screen.filter, "no calls")
@@ -292,8 +294,11 @@ fn extensions<'a>(screen: &Screen, look: &Look, width: usize) -> Content<'a> {
                 ]
             })
             .collect();
-        items.push(vec![plain(&format!("calls ring: {}", one.rings()))]);
-        flow(vec![cell(&one.id, ids)], items, ", ", width)
+        for (place, text) in one.rings().iter().enumerate() {
+            let what = if place == 0 { "calls ring: " } else { "" };
+            items.push(vec![plain(&format!("{what}{text}"))]);
+        }
+        flow(vec![first(&one.id, ids)], items, ", ", width)
     };
     let rows = all.values().map(line).collect();
     let none = "none yet: callhop extension add 1000@example.com --device 1001";
@@ -338,7 +343,7 @@ fn moves<'a>(screen: &Screen, look: &Look, width: usize) -> Content<'a> {
         .collect();
     let line = |(one, cells): &(&Move, [String; 5])| {
         let [time, kind, extension, from, result] = cells;
-        let head = vec![cell(time, widths[0]), cell(kind, widths[1])];
+        let head = vec![first(time, widths[0]), cell(kind, widths[1])];
         let items = vec![
             vec![cell(extension, widths[2])],
             vec![cell(from, widths[3])],
@@ -421,7 +426,13 @@ fn widest<'t>(texts: impl Iterator<Item = &'t str>) -> usize {
     texts.map(|text| plain(text).width()).max().unwrap_or(0)
 }
 
-/// A column's text, after two spaces for the first one and before two for the next.
+/// The first column's text, which stands under its list's title.
+fn first<'a>(text: &str, width: usize) -> Span<'a> {
+    let cell = cell(text, width);
+    Span::raw(format!("  {}", cell.content))
+}
+
+/// A column's text, with two spaces before the next one.
 fn cell<'a>(text: &str, width: usize) -> Span<'a> {
     let text = clean(text);
     let pad = width.saturating_sub(Span::raw(text.as_str()).width());
@@ -471,5 +482,235 @@ fn time(text: &str) -> String {
     match text.get(5..19) {
         Some(time) => time.replace('T', " "),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use ratatui::crossterm::event::KeyCode;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cli::watch::feed::News;
+    use crate::cli::watch::state::Told;
+
+    fn site() -> Value {
+        let on = |registered: u64, state: &str, fresh: bool| json!([{"switch": "lab", "fresh": fresh, "registered": registered, "state": state, "calls": 0}]);
+        let leg = |device: Option<&str>, number: &str, name: &str, state: &str| json!({"channel": "c", "device": device, "party": {"number": number, "name": name}, "state": state});
+        let done = |kind: &str,
+                    to: &str,
+                    outcome: &str,
+                    cause: Option<&str>,
+                    took: u64,
+                    gap: Option<u64>| {
+            json!({"id": "m", "kind": kind, "switch": "lab", "extension": "1000@lab.test", "from": "1001@lab.test",
+                "to": to, "stage": "asked", "started": "2026-11-28T06:41:02Z", "ended": "2026-11-28T06:41:03Z",
+                "outcome": outcome, "cause": cause, "took_ms": took, "gap_ms": gap})
+        };
+        json!({
+            "status": {"version": "0.1.0", "database": true, "more": false},
+            "switches": [
+                {"name": "lab", "fresh": true, "legs": 5, "moves": 1, "late_events": 0, "lag_ms": 12, "since": null},
+                {"name": "berlin", "fresh": false, "legs": 0, "moves": 0, "late_events": 0, "lag_ms": null,
+                 "since": "2026-11-28T06:40:00Z"}],
+            "calls": [
+                {"switch": "lab", "legs": [leg(None, "901", "Carol", "talking"), leg(Some("1001@lab.test"), "901", "", "talking")],
+                 "moving": {"kind": "push", "extension": "1000@lab.test", "stage": "ringing", "to": "2001"}},
+                {"switch": "lab", "legs": [leg(None, "902", "\u{1b}[31mDave", "early"), leg(Some("1002@lab.test"), "902", "", "ringing"),
+                 leg(Some("2001@lab.test"), "902", "", "ringing")], "moving": null}],
+            "extensions": [
+                {"id": "1000@lab.test", "version": 1,
+                 "route": {"rings": "all_devices", "to": null, "until": null, "next_call": false, "in_force": true},
+                 "devices": [{"device": "1001@lab.test", "switches": on(1, "talking", true)},
+                    {"device": "1002@lab.test", "switches": on(2, "ringing", true)},
+                    {"device": "1003@lab.test", "switches": on(0, "idle", true)}]},
+                {"id": "2000@lab.test", "version": 1,
+                 "route": {"rings": "device", "to": "2001@lab.test", "until": "2026-11-28T18:00:00Z", "next_call": true,
+                    "in_force": true},
+                 "devices": [{"device": "2001@lab.test", "switches": on(1, "idle", false)}]}],
+            "moves": [done("pull", "1002@lab.test", "moved", None, 35, Some(20)),
+                done("push", "2001", "not_moved", Some("user_busy"), 4200, None)],
+        })
+    }
+
+    fn screen(data: Value) -> Screen {
+        let mut screen = Screen::new();
+        let all = serde_json::from_value(data).unwrap();
+        screen.take(News::Link(Link::Live));
+        screen.take(News::Told(Told::Snapshot(all)));
+        screen
+    }
+
+    fn drawn(
+        screen: &mut Screen,
+        (width, height): (u16, u16),
+        quiet: u64,
+        colour: bool,
+    ) -> TestBackend {
+        let look = Look {
+            address: "127.0.0.1:8021".into(),
+            colour,
+        };
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        let quiet = Duration::from_secs(quiet);
+        terminal
+            .draw(|frame| draw(frame, screen, &look, quiet))
+            .unwrap();
+        terminal.backend().clone()
+    }
+
+    /// The text of the screen, without what is empty at the end of each line.
+    fn text(screen: &mut Screen, size: (u16, u16), quiet: u64) -> String {
+        let backend = drawn(screen, size, quiet, true);
+        let cells = backend.buffer().content();
+        let lines = cells.chunks(size.0.into()).map(|line| {
+            let line: String = line.iter().map(|cell| cell.symbol()).collect();
+            line.trim_end().to_owned()
+        });
+        lines.collect::<Vec<_>>().join("\n").trim_end().to_owned()
+    }
+
+    #[test]
+    fn everything_is_on_a_screen_of_80_by_24() {
+        let expect = "\
+Callhop 0.1.0 at 127.0.0.1:8021: live
+  Switches 2
+  lab     fresh, 5 legs, 1 move under way, events 12 ms late
+  berlin  stale, not connected since 11-28 06:40:00, this is what was known last
+  Calls 2
+  lab  901 (Carol) talking, 1001@lab.test talking,
+       push by 1000@lab.test, ringing 2001
+  lab  902 (?[31mDave) early, 1002@lab.test ringing, 2001@lab.test ringing
+> Extensions 2
+  1000@lab.test  1001 talking, 1002 ringing, 1003 not registered,
+                 calls ring: all devices
+  2000@lab.test  2001 registered (stale), calls ring: only 2001,
+                 until 2026-11-28 18:00:00Z, for the next call
+  Last moves 2
+  11-28 06:41:02  pull  1000@lab.test  1001 to 1002
+                        moved, in 35 ms, gap 20 ms
+  11-28 06:41:02  push  1000@lab.test  1001 to 2001
+                        not moved: user busy, in 4.2 s
+
+
+
+
+q end   / filter   Tab next list   arrows scroll   Enter whole screen   ? help";
+        assert_eq!(text(&mut screen(site()), (80, 24), 0), expect);
+    }
+
+    #[test]
+    fn a_filter_leaves_what_has_its_text() {
+        let mut screen = screen(site());
+        for key in "/CAROL".chars() {
+            screen.key(KeyCode::Char(key).into());
+        }
+        let text = text(&mut screen, (80, 24), 0);
+        assert!(text.contains("  Calls 1 of 2"), "{text}");
+        assert!(text.contains("> Extensions 0 of 2"), "{text}");
+        assert!(text.contains("none of them has that"), "{text}");
+        assert!(!text.contains("Dave"), "{text}");
+        assert!(text.ends_with("Show only what has: CAROL"), "{text}");
+    }
+
+    #[test]
+    fn who_is_away_and_what_is_late_is_said() {
+        let mut screen = screen(site());
+        let quiet = text(&mut screen, (80, 24), 41);
+        assert!(quiet.contains("has said nothing for 41 s"), "{quiet}");
+        screen.take(News::Link(Link::Away {
+            why: "the controller has closed the stream".into(),
+            again: Duration::from_secs(8),
+        }));
+        let away = text(&mut screen, (80, 24), 3);
+        let expect = "Callhop 0.1.0 at 127.0.0.1:8021: away\n\
+            the controller has closed the stream; trying again in 5 s. What is shown was\nknown last.\n";
+        assert!(away.starts_with(expect), "{away}");
+        let mut without = site();
+        without["status"]["database"] = false.into();
+        let text = text(&mut self::screen(without), (80, 24), 0);
+        assert!(text.contains("The database does not answer"), "{text}");
+    }
+
+    #[test]
+    fn a_long_list_is_scrolled_and_never_beyond_its_end() {
+        let mut many = site();
+        let one = many["extensions"][0].clone();
+        let all = (0..100).map(|n| {
+            let mut one = one.clone();
+            one["id"] = format!("{}@lab.test", 1000 + n).into();
+            one
+        });
+        many["extensions"] = all.collect();
+        let mut screen = screen(many);
+        let first = text(&mut screen, (100, 24), 0);
+        assert!(
+            first.contains("> Extensions 100   lines 1-12 of 100"),
+            "{first}"
+        );
+        assert!(first.contains("Last moves 2\n"), "{first}");
+        screen.key(KeyCode::PageDown.into());
+        let second = text(&mut screen, (100, 24), 0);
+        assert!(
+            second.contains("lines 13-24 of 100") && second.contains("1012@"),
+            "{second}"
+        );
+        screen.key(KeyCode::End.into());
+        screen.key(KeyCode::Down.into());
+        let last = text(&mut screen, (100, 24), 0);
+        assert!(
+            last.contains("lines 89-100 of 100") && last.contains("1099@"),
+            "{last}"
+        );
+        screen.key(KeyCode::Enter.into());
+        let alone = text(&mut screen, (100, 24), 0);
+        assert!(alone.contains("lines 80-100 of 100"), "{alone}");
+        assert!(!alone.contains("Calls 2"), "{alone}");
+    }
+
+    #[test]
+    fn the_help_is_on_a_screen_of_80_by_24() {
+        let mut screen = screen(site());
+        screen.key(KeyCode::Char('?').into());
+        let text = text(&mut screen, (80, 24), 0);
+        for line in HELP.lines().chain([KEYS]) {
+            assert!(text.contains(line), "{line:?} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn no_size_is_too_small() {
+        for size in [(1, 1), (2, 2), (10, 3), (20, 5), (300, 100)] {
+            drawn(&mut screen(site()), size, 99, true);
+        }
+    }
+
+    #[test]
+    fn without_colour_the_words_are_the_same() {
+        let coloured = |colour| {
+            let backend = drawn(&mut screen(site()), (80, 24), 0, colour);
+            let cells = backend.buffer().content().iter();
+            let has = cells.clone().any(|cell| cell.fg != Color::Reset);
+            (
+                cells
+                    .map(|cell| cell.symbol().to_owned())
+                    .collect::<String>(),
+                has,
+            )
+        };
+        let (with, without) = (coloured(true), coloured(false));
+        assert_eq!(with.0, without.0);
+        assert!(with.1 && !without.1);
+    }
+
+    #[test]
+    fn room_is_shared() {
+        assert_eq!(shares([3, 3, 3, 3], 20), [3, 3, 3, 3]);
+        assert_eq!(shares([2, 100, 100, 2], 20), [2, 8, 8, 2]);
+        assert_eq!(shares([2, 100, 3, 21], 21), [2, 8, 3, 8]);
+        assert_eq!(shares([9, 9, 9, 9], 3), [1, 1, 1, 0]);
+        assert_eq!(shares([0, usize::MAX, 0, 0], 22), [0, 22, 0, 0]);
     }
 }
