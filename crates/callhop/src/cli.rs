@@ -15,6 +15,7 @@ mod output;
 mod route;
 mod token;
 mod webhook;
+mod watch;
 
 use std::{
     path::PathBuf,
@@ -87,6 +88,11 @@ enum Command {
     Webhook(webhook::Command),
     /// The calls of the running controller
     Calls(Json),
+    /// Look at switches, calls, extensions and moves, live in the terminal
+    ///
+    /// `?` shows the keys, `q` ends. It reads the running controller and changes nothing. Colour repeats what words say, and is
+    /// left out where NO_COLOR is set.
+    Watch,
     /// The latest moves: kind, who, from where to where, result, cause and duration
     Moves(moves::Moves),
     /// Which devices of an extension ring and why, and what could be pulled
@@ -232,6 +238,7 @@ async fn run(arguments: Arguments) -> Done {
         Command::Token(command) => token::run(&config, command).await,
         Command::Webhook(command) => webhook::run(&config, command).await,
         Command::Calls(Json { json }) => live::calls(&config, json),
+        Command::Watch => watch::run(&config).await,
         Command::Moves(moves) => moves::run(&config, moves).await,
         Command::Why(why) => live::why(&config, why).await,
         Command::Doctor(Json { json }) => doctor::run(&config, json).await,

@@ -149,6 +149,11 @@ impl Site {
         std::fs::write(path, before + text).unwrap();
     }
 
+    /// Where its configuration is.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// What the command line prints.
     #[track_caller]
     pub(crate) fn cli(&self, line: &[&str]) -> String {
