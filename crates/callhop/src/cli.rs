@@ -14,8 +14,8 @@ mod moves;
 mod output;
 mod route;
 mod token;
-mod webhook;
 mod watch;
+mod webhook;
 
 use std::{
     path::PathBuf,

@@ -26,7 +26,7 @@ pub(crate) struct Whose {
 
 /// The guide for those who dial in a domain: its codes, its extensions' numbers and what each tone means. One page, to be printed.
 #[utoipa::path(get, path = "/v1/guide", tag = "live", params(Whose), responses(
-    (status = 200, content_type = "text/html", body = String), Failures))]
+    (status = 200, content_type = "text/html; charset=utf-8", body = String), Failures))]
 pub(crate) async fn show(
     State(controller): State<Controller>,
     Query(Whose { domain }): Query<Whose>,
