@@ -6,6 +6,7 @@
 mod site;
 
 use std::io::{Read as _, Write};
+use std::num::NonZeroU16;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Instant;
@@ -49,11 +50,12 @@ impl Terminal {
                 }
             }
         });
+        let [rows, columns] = [24, 80].map(|cells| NonZeroU16::new(cells).unwrap());
         Self {
             child,
             keys,
             output,
-            screen: vt100::Parser::new(24, 80, 0),
+            screen: vt100::Parser::new(rows, columns, 0),
         }
     }
 
