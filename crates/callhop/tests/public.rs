@@ -208,9 +208,14 @@ async fn tls_is_spoken_and_an_address_that_asks_too_much_is_refused() {
         }
         assert!(std::time::Instant::now() < end, "{answer:?}");
     }
-    client
-        .get(status, &[&reader])
-        .says(429, "too many wrong tokens");
+    loop {
+        // The limit of all requests may come first.
+        let answer = client.get(status, &[&reader]).is(429);
+        if answer.text.contains("too many wrong tokens") {
+            break;
+        }
+        assert!(std::time::Instant::now() < end, "{answer:?}");
+    }
     // Without an effect on the machine itself.
     site.ask("GET", status, &[&reader], None).is(200);
 }

@@ -35,7 +35,8 @@ A gap says how long the far end of a moved call was in no bridge.
 
 Any key goes back.";
 
-const KEYS: &str = "q end   / filter   Tab next list   arrows scroll   Enter whole screen   ? help";
+const KEYS: &str = "
+q end   / filter   Tab next list   arrows scroll   Enter whole screen   ? help";
 
 /// Where and how it is drawn.
 #[derive(Debug, Clone)]
@@ -589,8 +590,7 @@ Callhop 0.1.0 at 127.0.0.1:8021: live
   2000@lab.test  2001 registered (stale), calls ring: only 2001,
                  until 2026-11-28 18:00:00Z, for the next call
   Last moves 2
-  11-28 06:41:02  pull  1000@lab.test  1001 to 1002
-                        moved, in 35 ms, gap 20 ms
+  11-28 06:41:02  pull  1000@lab.test  1001 to 1002  moved, in 35 ms, gap 20 ms
   11-28 06:41:02  push  1000@lab.test  1001 to 2001
                         not moved: user busy, in 4.2 s
 
