@@ -36,6 +36,7 @@ A gap says how long the far end of a moved call was in no bridge.
 Any key goes back.";
 
 const KEYS: &str = "
+
 q end   / filter   Tab next list   arrows scroll   Enter whole screen   ? help";
 
 /// Where and how it is drawn.
