@@ -35,9 +35,7 @@ A gap says how long the far end of a moved call was in no bridge.
 
 Any key goes back.";
 
-const KEYS: &str = "
-
-q end   / filter   Tab next list   arrows scroll   Enter whole screen   ? help";
+const KEYS: &str = "q end   / filter   Tab next list   arrows scroll   Enter whole screen   ? help";
 
 /// Where and how it is drawn.
 #[derive(Debug, Clone)]
@@ -594,6 +592,8 @@ Callhop 0.1.0 at 127.0.0.1:8021: live
   11-28 06:41:02  pull  1000@lab.test  1001 to 1002  moved, in 35 ms, gap 20 ms
   11-28 06:41:02  push  1000@lab.test  1001 to 2001
                         not moved: user busy, in 4.2 s
+
+
 
 
 
