@@ -5,8 +5,10 @@
 
 mod site;
 
-use std::io::{Read as _, Write};
+use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Instant;
@@ -24,7 +26,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(site: &Site) -> Self {
+    fn start(folder: &Path) -> Self {
         let size = PtySize {
             rows: 24,
             cols: 80,
@@ -34,7 +36,7 @@ impl Terminal {
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_callhop"));
         command.arg("watch");
-        command.cwd(site.folder());
+        command.cwd(folder);
         command.env_clear();
         command.env("TERM", "xterm-256color");
         let child = pair.slave.spawn_command(command).unwrap();
@@ -100,7 +102,7 @@ async fn a_call_is_seen_to_ring_to_be_answered_and_to_move() {
     let desk = site.fake.register("1001@lab.test").await.unwrap();
     let mobile = site.fake.register("1002@lab.test").await.unwrap();
     let customer = site.fake.outside("901").await.unwrap();
-    let mut terminal = Terminal::start(&site);
+    let mut terminal = Terminal::start(site.folder());
     terminal.shows("Calls 0");
     terminal.shows("1001 registered, 1002 registered, 1003 not registered");
     customer.dial("1000").await.unwrap();
@@ -125,16 +127,52 @@ async fn a_call_is_seen_to_ring_to_be_answered_and_to_move() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_and_control_c_give_the_terminal_back() {
     let site = Site::start().await;
-    let mut terminal = Terminal::start(&site);
+    let mut terminal = Terminal::start(site.folder());
     terminal.shows("Calls 0");
     terminal.press("\x03");
     terminal.ends_well();
 
-    let mut terminal = Terminal::start(&site);
+    let mut terminal = Terminal::start(site.folder());
     terminal.shows("Calls 0");
     let id = terminal.child.process_id().unwrap().to_string();
     let sent = Command::new("kill").args(["-TERM", &id]).status();
     assert!(sent.unwrap().success());
+    terminal.ends_well();
+}
+
+/// Answers one request with a stream that tells of these switches, and keeps it open until it is dropped.
+fn tell(listener: &TcpListener, switch: &str) -> TcpStream {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+    while request.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+    let data = format!(r#"{{"switches":[{{"name":"{switch}","fresh":true,"legs":0}}]}}"#);
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+    write!(stream, "{head}event: snapshot\ndata: {data}\n\n").unwrap();
+    stream
+}
+
+#[test]
+fn a_controller_that_goes_is_said_and_one_that_comes_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = listener.local_addr().unwrap();
+    let config = format!("[http]\nlisten = \"{listen}\"\n");
+    std::fs::write(folder.path().join("callhop.toml"), config).unwrap();
+    let mut terminal = Terminal::start(folder.path());
+    let first = tell(&listener, "berlin");
+    terminal.shows(": live");
+    drop(first);
+    terminal.shows(": away");
+    terminal.shows("the controller has closed the stream; trying again in");
+    // What was known is still there.
+    terminal.shows("berlin");
+    let _second = tell(&listener, "hamburg");
+    terminal.shows(": live");
+    terminal.until(|screen| {
+        let text = screen.contents();
+        text.contains("hamburg") && !text.contains("berlin")
+    });
+    terminal.press("q");
     terminal.ends_well();
 }
 

@@ -75,16 +75,18 @@ impl Journal {
         let _ = self.queue.send(Item::Entry(entry));
     }
 
-    /// Waits until every entry so far is written, if the database is there.
-    pub async fn written(&self) {
+    /// Waits until every entry so far is written, if the database is there; false: it is not, or takes too long.
+    pub async fn written(&self) -> bool {
         if self.away.load(Ordering::Relaxed) {
-            return;
+            return false;
         }
         let (tell, told) = oneshot::channel();
         let _ = self.queue.send(Item::Tell(tell));
-        if timeout(PATIENCE, told).await.is_err() {
+        let written = matches!(timeout(PATIENCE, told).await, Ok(Ok(())));
+        if !written {
             warn!("a move goes on before it is written down: the database is slow");
         }
+        written
     }
 }
 

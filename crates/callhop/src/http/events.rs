@@ -209,10 +209,11 @@ impl FromDatabase {
         // Moves under way stand with their calls.
         let ended = shared.news.borrow().moves;
         if self.moves_ended != Some(ended) {
-            shared.controller.journal().written().await;
+            let written = shared.controller.journal().written().await;
             let moves = store.moves(None, MOVES).await?;
             self.moves = moves.into_iter().map(MoveDoc::of).collect();
-            self.moves_ended = Some(ended);
+            // What is written late is read by the next look.
+            self.moves_ended = written.then_some(ended);
         }
         Ok(())
     }
