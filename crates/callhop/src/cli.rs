@@ -253,12 +253,14 @@ async fn run(arguments: Arguments) -> Done {
                 return output::json(&effective);
             }
             match &loaded.file {
-                Some(file) => println!("# {} is usable. What counts:\n", file.display()),
-                None => println!("# There is no file, the defaults count:\n"),
+                Some(file) => output::line(format_args!(
+                    "# {} is usable. What counts:\n",
+                    file.display()
+                ))?,
+                None => output::line("# There is no file, the defaults count:\n")?,
             }
             let text = toml::to_string(&effective).map_err(|e| Failure::new(Exit::Failed, e))?;
-            print!("{text}");
-            Ok(())
+            output::text(text)
         }
     }
 }

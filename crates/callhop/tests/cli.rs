@@ -25,14 +25,18 @@ impl Desk {
         self.0.path()
     }
 
-    fn run(&self, line: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_callhop"))
+    fn command(&self, line: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_callhop"));
+        command
             .args(line)
             .current_dir(self.path())
             .env_clear()
-            .env("USER", "alice")
-            .output()
-            .unwrap()
+            .env("USER", "alice");
+        command
+    }
+
+    fn run(&self, line: &[&str]) -> Output {
+        self.command(line).output().unwrap()
     }
 
     /// `expect` has to be in what is printed: on standard output if the command works, else on standard error.
@@ -47,6 +51,28 @@ impl Desk {
         let printed = if code == 0 { &out } else { &err };
         assert!(printed.contains(expect), "{line:?}: {out}{err}");
         assert!(!err.contains("panicked"), "{line:?}: {err}");
+    }
+}
+
+/// As behind `| head`, once head has seen enough.
+#[test]
+fn nobody_reads_what_is_printed_and_nothing_panics() {
+    let desk = Desk::new();
+    desk.check(&ADD, 0, "is added");
+    for line in [
+        &["extension", "list"][..],
+        &["extension", "list", "--json"],
+        &["dialplan", "show", "freeswitch"],
+        &["guide", "--domain", "lab.test"],
+        &["config", "check"],
+        &["completions", "bash"],
+        &["moves"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = desk.command(line).stdout(writer).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((&*err, output.status.code()), ("", Some(1)), "{line:?}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! The desk of `callhop demo`: its phones, and what the rest of the page shows of their calls.
 
 use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Stdio},
+    io::{BufRead as _, BufReader},
+    process::{Child, ChildStdout, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +20,8 @@ const ALEX: &str = "1000@example.com";
 #[derive(Debug)]
 struct Demo {
     process: Child,
+    /// Open until it ends.
+    _said: BufReader<ChildStdout>,
     /// The page's address with the token in it.
     address: String,
 }
@@ -32,20 +34,21 @@ impl Demo {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let said = process.stdout.take().context("its output is piped")?;
-        let mut demo = Self {
+        let mut said = BufReader::new(process.stdout.take().context("its output is piped")?);
+        let mut first = String::new();
+        let read = said.read_line(&mut first);
+        let mut words = first.split_whitespace();
+        let address = words.find(|word| word.starts_with("http://"));
+        let demo = Self {
             process,
-            address: String::new(),
+            _said: said,
+            address: address.unwrap_or_default().to_owned(),
         };
-        for line in BufReader::new(said).lines() {
-            let line = line?;
-            let mut words = line.split_whitespace();
-            if let Some(address) = words.find(|word| word.starts_with("http://")) {
-                demo.address = address.to_owned();
-                return Ok(demo);
-            }
+        read?;
+        if demo.address.is_empty() {
+            bail!("callhop demo does not name its address first: {first:?}");
         }
-        bail!("callhop demo has ended without naming its address")
+        Ok(demo)
     }
 }
 

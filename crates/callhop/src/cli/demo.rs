@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::Args;
 
-use super::{Done, Exit, Failure, asked_to_end};
+use super::{Done, Exit, Failure, asked_to_end, output};
 use crate::demo::{Demo as Running, Pace};
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -50,7 +50,11 @@ pub(super) async fn run(demo: Demo) -> Done {
             () = &mut ending => Err(interrupted()),
         }
     } else {
-        println!("{}", running.greeting());
+        match output::line(running.greeting()) {
+            Err(failure) if failure.error.is_some() => return Err(failure),
+            // Whoever has read what they wanted may have closed it: the page goes on.
+            Ok(()) | Err(_) => {}
+        }
         tokio::select! {
             ended = running.until_ended() => return ended.map_err(failed),
             () = &mut ending => Ok(()),

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use callhop_calls::id::{Domain, SwitchName};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Done, Exit, Failure};
+use super::{Done, Exit, Failure, output};
 use crate::{
     config::Config,
     dialplan::{self, InstallError, Installed},
@@ -84,8 +84,7 @@ pub(super) fn run(config: &Config, command: Command) -> Done {
                 What::AsteriskFeatures => dialplan::asterisk_features(config),
                 What::AsteriskInbound => dialplan::ASTERISK_INBOUND.to_owned(),
             };
-            print!("{text}");
-            Ok(())
+            output::text(text)
         }
         Command::Install {
             what: Installable::Freeswitch,
@@ -95,11 +94,10 @@ pub(super) fn run(config: &Config, command: Command) -> Done {
         } => {
             let text = freeswitch(config, site)?;
             install(&folder, dialplan::FREESWITCH_FILE, &text, force)?;
-            println!(
+            output::line(
                 "Next: fs_cli -x reloadxml; `callhop doctor` then checks that the switch has it. Inbound calls: \
-                 `callhop dialplan show freeswitch-inbound`."
-            );
-            Ok(())
+                 `callhop dialplan show freeswitch-inbound`.",
+            )
         }
         Command::Install {
             what: Installable::Asterisk,
@@ -111,15 +109,14 @@ pub(super) fn run(config: &Config, command: Command) -> Done {
             let features = dialplan::asterisk_features(config);
             install(&folder, dialplan::ASTERISK_FILE, &text, force)?;
             install(&folder, dialplan::ASTERISK_FEATURES_FILE, &features, force)?;
-            println!(
+            output::line(format_args!(
                 "Next: `#include {}` in extensions.conf, `include => callhop` in the context of the phones, \
                  `#include {}` at the end of [applicationmap] in features.conf; asterisk -rx 'dialplan reload', \
                  asterisk -rx 'module reload features'; `callhop doctor` then checks that the switch has it. Inbound \
                  calls: `callhop dialplan show asterisk-inbound`.",
                 dialplan::ASTERISK_FILE,
                 dialplan::ASTERISK_FEATURES_FILE
-            );
-            Ok(())
+            ))
         }
     }
 }
@@ -133,17 +130,17 @@ fn install(folder: &Path, name: &str, text: &str, force: bool) -> Done {
         Failure::new(exit, error)
     })?;
     match &done {
-        Installed::Written(file) => println!("{} is written.", file.display()),
-        Installed::Replaced { file, backup } => println!(
+        Installed::Written(file) => output::line(format_args!("{} is written.", file.display())),
+        Installed::Replaced { file, backup } => output::line(format_args!(
             "{} is replaced; what it was is in {}.",
             file.display(),
             backup.display()
-        ),
-        Installed::Unchanged(file) => {
-            println!("{} is up to date, nothing was written.", file.display());
-        }
+        )),
+        Installed::Unchanged(file) => output::line(format_args!(
+            "{} is up to date, nothing was written.",
+            file.display()
+        )),
     }
-    Ok(())
 }
 
 fn freeswitch(config: &Config, site: Site) -> Result<String, Failure> {

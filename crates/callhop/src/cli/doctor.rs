@@ -11,7 +11,7 @@ pub(super) async fn run(config: &Config, json: bool) -> Done {
     if json {
         output::json(&findings)?;
     } else {
-        print(&findings);
+        print(&findings)?;
     }
     let broken = findings
         .iter()
@@ -24,23 +24,26 @@ pub(super) async fn run(config: &Config, json: bool) -> Done {
     }
 }
 
-fn print(findings: &[Finding]) {
+fn print(findings: &[Finding]) -> Done {
     for finding in findings {
         let mark = match finding.verdict {
             Verdict::Good => "ok      ",
             Verdict::Doubtful => "doubtful",
             Verdict::Broken => "BROKEN  ",
         };
-        println!("{mark}  {}: {}", finding.subject, finding.what);
+        output::line(format_args!(
+            "{mark}  {}: {}",
+            finding.subject, finding.what
+        ))?;
         if let Some(cure) = &finding.cure {
-            println!("          cure: {cure}");
+            output::line(format_args!("          cure: {cure}"))?;
         }
     }
     let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
-    println!(
+    output::line(format_args!(
         "\n{} ok, {} doubtful, {} broken",
         count(Verdict::Good),
         count(Verdict::Doubtful),
         count(Verdict::Broken)
-    );
+    ))
 }

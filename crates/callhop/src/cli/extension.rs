@@ -52,14 +52,17 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
                     refused => Failure::new(Exit::Refused, refused),
                 })?;
             let devices: Vec<&str> = devices.iter().map(|device| device.as_str()).collect();
-            println!("{extension} is added; {} ring", devices.join(", "));
+            output::line(format_args!(
+                "{extension} is added; {} ring",
+                devices.join(", ")
+            ))?;
         }
         Command::List(Json { json }) => {
             let all = store.load().await?.extensions;
             if json {
                 return output::json(&all);
             }
-            table(&all);
+            table(&all)?;
         }
         Command::Remove { extension } => {
             store
@@ -69,7 +72,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
                     RemoveExtensionError::Database(error) => error.into(),
                     refused => Failure::new(Exit::Refused, refused),
                 })?;
-            println!("{extension} is removed");
+            output::line(format_args!("{extension} is removed"))?;
         }
         Command::Show {
             extension,
@@ -82,7 +85,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
             if json {
                 return output::json(&found);
             }
-            table(&[found]);
+            table(&[found])?;
         }
     }
     Ok(())
@@ -96,7 +99,7 @@ pub(super) fn unknown(extension: &ExtensionId) -> Failure {
     )
 }
 
-fn table(extensions: &[Extension]) {
+fn table(extensions: &[Extension]) -> Done {
     let rows: Vec<Vec<String>> = extensions
         .iter()
         .map(|extension| {
@@ -108,5 +111,5 @@ fn table(extensions: &[Extension]) {
             ]
         })
         .collect();
-    output::table(&["EXTENSION", "DEVICES", "CALLS RING"], &rows);
+    output::table(&["EXTENSION", "DEVICES", "CALLS RING"], &rows)
 }

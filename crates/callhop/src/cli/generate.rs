@@ -2,13 +2,13 @@
 //!
 //! Needs no configuration, so that a package can be built where there is none.
 
-use std::{io::Write as _, path::Path};
+use std::path::Path;
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, ValueEnum};
 use clap_complete::aot::{self, Generator};
 
-use super::{Arguments, Done, Exit, Failure};
+use super::{Arguments, Done, Exit, Failure, output};
 
 /// The shells that packages have a folder for.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -20,9 +20,7 @@ pub(super) enum Shell {
 
 /// Prints what the shell reads.
 pub(super) fn completions(shell: Shell) -> Done {
-    std::io::stdout()
-        .write_all(&completion_text(shell))
-        .map_err(|error| Failure::new(Exit::Failed, error))
+    output::text(completion_text(shell))
 }
 
 fn completion_text(shell: Shell) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use callhop_calls::id::Domain;
 use clap::Args;
 
-use super::{Done, Exit, Failure, open_store};
+use super::{Done, Exit, Failure, open_store, output};
 use crate::{config::Config, guide};
 
 #[derive(Debug, Args)]
@@ -52,6 +52,5 @@ pub(super) async fn run(config: &Config, wanted: Guide) -> Done {
     } else {
         guide.text()
     };
-    print!("{printed}");
-    Ok(())
+    output::text(printed)
 }

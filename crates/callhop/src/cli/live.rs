@@ -56,7 +56,7 @@ pub(super) fn calls(config: &Config, json: bool) -> Done {
     if json {
         return output::json(&answer);
     }
-    print_freshness(&answer);
+    print_freshness(&answer)?;
     let rows: Vec<Vec<String>> = list(&answer, "calls")
         .map(|call| {
             let legs: Vec<String> = list(call, "legs").map(leg).collect();
@@ -68,11 +68,10 @@ pub(super) fn calls(config: &Config, json: bool) -> Done {
         })
         .collect();
     if rows.is_empty() {
-        println!("no calls");
+        output::line("no calls")
     } else {
-        output::table(&["SWITCH", "LEGS", "MOVE"], &rows);
+        output::table(&["SWITCH", "LEGS", "MOVE"], &rows)
     }
-    Ok(())
 }
 
 /// `push by 1000@example.com, ringing 2001`; nothing for a call that is not moved.
@@ -101,16 +100,17 @@ fn leg(leg: &Value) -> String {
 }
 
 /// Says of each switch that is not fresh what that means.
-fn print_freshness(answer: &Value) {
+fn print_freshness(answer: &Value) -> Done {
     for switch in list(answer, "switches") {
         if switch["fresh"] != true {
             let name = switch["name"].as_str().or(switch["switch"].as_str());
-            println!(
+            output::line(format_args!(
                 "{}: not connected, this is what was known last",
                 name.unwrap_or("a switch")
-            );
+            ))?;
         }
     }
+    Ok(())
 }
 
 pub(super) async fn why(config: &Config, why: Why) -> Done {
@@ -121,14 +121,14 @@ pub(super) async fn why(config: &Config, why: Why) -> Done {
     match ask(config, &format!("/v1/why/{}", path_segment(&extension))) {
         Ok(Some(answer)) if json => output::json(&answer),
         Ok(Some(answer)) => {
-            print_freshness(&answer);
+            print_freshness(&answer)?;
             for switch in list(&answer, "switches") {
-                println!("On {}:", text(switch, "switch"));
-                print_hunt(switch);
+                output::line(format_args!("On {}:", text(switch, "switch")))?;
+                print_hunt(switch)?;
                 for device in list(switch, "devices") {
-                    print_device(device);
+                    print_device(device)?;
                 }
-                print_pullable(switch);
+                print_pullable(switch)?;
             }
             Ok(())
         }
@@ -140,8 +140,8 @@ pub(super) async fn why(config: &Config, why: Why) -> Done {
                     &json!({ "extension": extension, "rings": hunt.targets, "steps": hunt.steps }),
                 )?;
             } else {
-                println!("As the database says, without a look at the switches:");
-                print_hunt(&json!({ "rings": hunt.targets, "steps": hunt.steps }));
+                output::line("As the database says, without a look at the switches:")?;
+                print_hunt(&json!({ "rings": hunt.targets, "steps": hunt.steps }))?;
             }
             Err(failure)
         }
@@ -162,12 +162,15 @@ async fn from_database(config: &Config, id: &ExtensionId) -> Result<Hunt, Failur
         .ok_or_else(|| extension::unknown(id))
 }
 
-fn print_hunt(hunt: &Value) {
+fn print_hunt(hunt: &Value) -> Done {
     for step in list(hunt, "steps") {
-        println!("  {}", step_text(step));
+        output::line(format_args!("  {}", step_text(step)))?;
     }
     let rings: Vec<&str> = list(hunt, "rings").filter_map(Value::as_str).collect();
-    println!("  An inbound call rings {}.", rings.join(", "));
+    output::line(format_args!(
+        "  An inbound call rings {}.",
+        rings.join(", ")
+    ))
 }
 
 fn step_text(step: &Value) -> String {
@@ -189,7 +192,7 @@ fn step_text(step: &Value) -> String {
     }
 }
 
-fn print_device(device: &Value) {
+fn print_device(device: &Value) -> Done {
     // A device can be chosen and still be silent, so both are told.
     let contacts = list(device, "contacts").count();
     let rings = match (device["rings"] == true, contacts > 0) {
@@ -207,23 +210,27 @@ fn print_device(device: &Value) {
         Some(1) => ", has a call".to_owned(),
         Some(several) => format!(", has {several} calls"),
     };
-    println!("  {} {rings}: {contacts}{calls}.", text(device, "device"));
+    output::line(format_args!(
+        "  {} {rings}: {contacts}{calls}.",
+        text(device, "device")
+    ))
 }
 
-fn print_pullable(switch: &Value) {
+fn print_pullable(switch: &Value) -> Done {
     let mut first = true;
     for call in list(switch, "pullable") {
         let order = if first { "first" } else { "then" };
-        println!(
+        output::line(format_args!(
             "  A pull would take, {order}, the call of {} ({}).",
             text(call, "device"),
             text(call, "class").replace('_', " ")
-        );
+        ))?;
         first = false;
     }
     if let Some(reason) = switch["not_pullable"].as_str() {
-        println!("  Nothing could be pulled: {reason}.");
+        output::line(format_args!("  Nothing could be pulled: {reason}."))?;
     }
+    Ok(())
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {

@@ -31,15 +31,13 @@ pub(super) async fn run(config: &Config, moves: Moves) -> Done {
         return output::json(&moves);
     }
     if moves.is_empty() {
-        println!("no moves");
-        return Ok(());
+        return output::line("no moves");
     }
     let rows: Vec<Vec<String>> = moves.iter().map(row).collect();
     let head = [
         "BEGAN", "MOVE", "BY", "FROM", "TO", "RESULT", "CAUSE", "TOOK MS", "GAP MS",
     ];
-    output::table(&head, &rows);
-    Ok(())
+    output::table(&head, &rows)
 }
 
 /// A move as a line. One without an end says how far it has come.

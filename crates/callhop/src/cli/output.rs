@@ -1,20 +1,41 @@
 //! What commands print.
+//!
+//! Refuses to panic where standard output is closed, as after `callhop moves | head -1`: the command then ends, and says nothing.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write as _};
 
 use serde::Serialize;
 
 use super::{Done, Exit, Failure};
 
+/// Prints `text` as it is.
+pub(super) fn text(text: impl AsRef<[u8]>) -> Done {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_ref()).and_then(|()| out.flush());
+    written.map_err(|error| match error.kind() {
+        // Whoever was to read it has enough.
+        ErrorKind::BrokenPipe => Failure::silent(Exit::Failed),
+        _ => Failure::new(
+            Exit::Failed,
+            anyhow::Error::new(error).context("standard output"),
+        ),
+    })
+}
+
+/// Prints `line` and a line break.
+pub(super) fn line(line: impl Display) -> Done {
+    text(format!("{line}\n"))
+}
+
 /// Prints `value` as JSON.
 pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Done {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Failed, error))?;
-    println!("{text}");
-    Ok(())
+    line(serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Failed, error))?)
 }
 
 /// Prints columns that are as wide as their widest cell.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
-    print!("{}", table_text(head, rows));
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> Done {
+    text(table_text(head, rows))
 }
 
 fn table_text(head: &[&str], rows: &[Vec<String>]) -> String {

@@ -73,7 +73,10 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
             if json {
                 return output::json(&json!({ "id": found.id, "route": found.route }));
             }
-            println!("{extension}: {}", text(found.route.as_ref(), now()));
+            output::line(format_args!(
+                "{extension}: {}",
+                text(found.route.as_ref(), now())
+            ))?;
         }
         Command::Set {
             extension,
@@ -106,7 +109,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
                     SetRouteError::Database(error) => error.into(),
                     refused => Failure::new(Exit::Refused, refused),
                 })?;
-            println!("{extension}: {}", text(Some(&route), now));
+            output::line(format_args!("{extension}: {}", text(Some(&route), now)))?;
         }
         Command::Reset { extension } => {
             let revision = store
@@ -117,8 +120,11 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
                     refused => Failure::new(Exit::Refused, refused),
                 })?;
             match revision {
-                Some(_) => println!("{extension}: {}", text(None, now())),
-                None => println!("{extension}: {}, as before", text(None, now())),
+                Some(_) => output::line(format_args!("{extension}: {}", text(None, now())))?,
+                None => output::line(format_args!(
+                    "{extension}: {}, as before",
+                    text(None, now())
+                ))?,
             }
         }
         Command::History {
@@ -155,7 +161,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
                     ]
                 })
                 .collect();
-            output::table(&["AT", "BY", "CALLS RING"], &rows);
+            output::table(&["AT", "BY", "CALLS RING"], &rows)?;
         }
     }
     Ok(())

@@ -54,7 +54,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
                 return Err(Failure::new(Exit::Refused, error));
             }
             eprintln!("The token {}, shown only now:", token.name);
-            println!("{}", new.reveal());
+            output::line(new.reveal())?;
         }
         Command::List(Json { json }) => {
             let tokens = store.tokens().await?;
@@ -75,14 +75,14 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
             }
             let rows: Vec<Vec<String>> = tokens.iter().map(row).collect();
             let head = ["TOKEN", "SCOPES", "CREATED", "BY", "LAST USED"];
-            output::table(&head, &rows);
+            output::table(&head, &rows)?;
         }
         Command::Remove { name } => {
             if !store.remove_token(&name).await? {
                 let error = anyhow::anyhow!("there is no token {name}");
                 return Err(Failure::new(Exit::Refused, error));
             }
-            println!("{name} is removed");
+            output::line(format_args!("{name} is removed"))?;
         }
     }
     Ok(())

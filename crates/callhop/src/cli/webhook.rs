@@ -24,7 +24,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
             rand::rngs::OsRng
                 .try_fill_bytes(&mut bytes)
                 .map_err(|error| Failure::new(Exit::Failed, error))?;
-            println!("{}", Secret::of_webhook(&bytes).reveal());
+            output::line(Secret::of_webhook(&bytes).reveal())?;
             Ok(())
         }
         Command::List(Json { json }) => {
@@ -64,10 +64,9 @@ fn list(config: &Config, backlogs: &[Backlog], json: bool) -> Done {
         })
         .collect();
     if rows.is_empty() {
-        println!("no webhooks");
+        output::line("no webhooks")
     } else {
         let head = ["WEBHOOK", "HOST", "WAITING", "SINCE", "WHY"];
-        output::table(&head, &rows);
+        output::table(&head, &rows)
     }
-    Ok(())
 }

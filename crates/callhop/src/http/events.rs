@@ -57,8 +57,12 @@ type Piece = Arc<str>;
 /// Everything that is shown.
 #[derive(Debug, Default)]
 struct Picture {
+    /// Counts the pictures, from 1 on.
+    number: u64,
     parts: BTreeMap<&'static str, Piece>,
     extensions: BTreeMap<ExtensionId, Piece>,
+    /// What is different to the picture before: made once for all who have seen that one, which is nearly everybody.
+    change: Option<Piece>,
 }
 
 /// What was read from the database for the last picture.
@@ -169,7 +173,10 @@ impl Events {
             "database": database,
             "more": read.more,
         });
-        let mut picture = Picture::default();
+        let mut picture = Picture {
+            number: before.number + 1,
+            ..Picture::default()
+        };
         for (name, text) in [
             ("status", text(&status)),
             ("switches", text(&switches)),
@@ -191,6 +198,7 @@ impl Events {
             let piece = kept(before.extensions.get(id), text(&value));
             picture.extensions.insert(id.clone(), piece);
         }
+        picture.change = difference(before, &picture);
         Some(picture)
     }
 }
@@ -233,7 +241,7 @@ fn kept(before: Option<&Piece>, text: String) -> Piece {
 }
 
 /// What is different, as the data of an event; `None` if nothing is.
-fn difference(before: &Picture, now: &Picture) -> Option<String> {
+fn difference(before: &Picture, now: &Picture) -> Option<Piece> {
     let same = |before: Option<&Piece>, now: &Piece| before.is_some_and(|b| Arc::ptr_eq(b, now));
     let mut data = String::from("{");
     let mut separate = "";
@@ -264,7 +272,16 @@ fn difference(before: &Picture, now: &Picture) -> Option<String> {
         separate = ",";
     }
     data.push('}');
-    (!separate.is_empty()).then_some(data)
+    (!separate.is_empty()).then(|| data.into())
+}
+
+/// What somebody is told now who has seen the picture `sent`.
+fn news(sent: &Picture, now: &Picture) -> Option<Piece> {
+    if sent.number + 1 == now.number {
+        now.change.clone()
+    } else {
+        difference(sent, now)
+    }
 }
 
 /// A stream's own state.
@@ -286,9 +303,9 @@ impl Reader {
             };
             self.pictures.changed().await.ok()?;
             let now = self.pictures.borrow_and_update().clone();
-            let difference = difference(sent, &now);
+            let news = news(sent, &now);
             self.sent = Some(now);
-            if let Some(data) = difference {
+            if let Some(data) = news {
                 let event = Event::default().event("change").data(data);
                 return Some((Ok(event), self));
             }
@@ -325,7 +342,10 @@ mod tests {
     use super::*;
 
     fn picture(before: &Picture, switches: &str, extensions: &[(&str, &str)]) -> Picture {
-        let mut picture = Picture::default();
+        let mut picture = Picture {
+            number: before.number + 1,
+            ..Picture::default()
+        };
         let piece = kept(before.parts.get("switches"), switches.to_owned());
         picture.parts.insert("switches", piece);
         for (id, text) in extensions {
@@ -333,6 +353,7 @@ mod tests {
             let piece = kept(before.extensions.get(&id), (*text).to_owned());
             picture.extensions.insert(id, piece);
         }
+        picture.change = difference(before, &picture);
         picture
     }
 
@@ -341,16 +362,21 @@ mod tests {
         let nothing = Picture::default();
         let one = picture(&nothing, "[1]", &[("1@a", "{}"), ("2@a", "{}")]);
         assert_eq!(
-            difference(&nothing, &one).unwrap(),
-            r#"{"switches":[1],"extensions":[{},{}]}"#
+            news(&nothing, &one).as_deref(),
+            Some(r#"{"switches":[1],"extensions":[{},{}]}"#)
         );
         let two = picture(&one, "[1]", &[("1@a", "{}"), ("2@a", "{}")]);
-        assert_eq!(difference(&one, &two), None);
-        let three = picture(&two, "[2]", &[("2@a", "3")]);
-        // Also for a reader that has not seen the one between.
+        assert_eq!(news(&one, &two), None);
+        let three = picture(&two, "[2]", &[("1@a", "3")]);
+        let four = picture(&three, "[2]", &[("1@a", "4")]);
         assert_eq!(
-            difference(&one, &three).unwrap(),
-            r#"{"switches":[2],"extensions":[3],"removed":["1@a"]}"#
+            news(&three, &four).as_deref(),
+            Some(r#"{"extensions":[4]}"#)
+        );
+        // Whoever has not seen the ones between is told of all of it.
+        assert_eq!(
+            news(&one, &four).as_deref(),
+            Some(r#"{"switches":[2],"extensions":[4],"removed":["2@a"]}"#)
         );
     }
 }
