@@ -16,6 +16,7 @@ pub mod faults;
 pub mod live;
 pub mod program;
 pub mod pushing;
+pub mod python;
 pub mod report;
 pub mod site;
 pub mod stage;

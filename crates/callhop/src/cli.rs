@@ -3,6 +3,7 @@
 //! Owns the words, what is printed, and the exit codes. Standard output is for results, standard error for everything else.
 
 mod demo;
+mod device;
 mod dialplan;
 mod doctor;
 mod extension;
@@ -74,6 +75,9 @@ enum Command {
     /// People and their devices
     #[command(subcommand)]
     Extension(extension::Command),
+    /// The devices of extensions that are there
+    #[command(subcommand)]
+    Device(device::Command),
     /// Where the calls of an extension ring
     #[command(subcommand)]
     Route(route::Command),
@@ -233,6 +237,7 @@ async fn run(arguments: Arguments) -> Done {
                 .map_err(|error| Failure::new(Exit::Failed, error))
         }
         Command::Extension(command) => extension::run(&config, command).await,
+        Command::Device(command) => device::run(&config, command).await,
         Command::Route(command) => route::run(&config, command).await,
         Command::Import(command) => import::run(&config, command).await,
         Command::Token(command) => token::run(&config, command).await,

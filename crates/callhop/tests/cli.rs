@@ -121,6 +121,34 @@ fn extensions_are_added_shown_and_removed() {
 }
 
 #[test]
+fn devices_come_and_go_and_the_route_stays() {
+    let desk = Desk::new();
+    desk.check(&ADD, 0, "is added");
+    desk.check(&["route", "set", "1000@lab.test", "1002"], 0, "only 1002");
+    let add = |device| ["device", "add", "1000@lab.test", device];
+    let remove = |device| ["device", "remove", "1000@lab.test", device];
+    desk.check(&add("1003"), 0, "1003 is added; 1001, 1002, 1003 ring");
+    desk.check(&add("1003"), 3, "named twice");
+    desk.check(&add("1004@other.test"), 3, "not in the domain");
+    desk.check(&["device", "add", "9@lab.test", "1"], 3, "no extension 9@");
+    let other = ["extension", "add", "2000@lab.test", "--device", "2001"];
+    desk.check(&other, 0, "is added");
+    desk.check(&add("2001"), 3, "belongs to the extension 2000@lab.test");
+    desk.check(&remove("2001"), 3, "2001 is not a device of 1000@lab.test");
+    desk.check(&remove("1002"), 3, "reset or change its route first");
+    desk.check(&remove("1001"), 0, "1001 is removed; 1002, 1003 stay");
+    let last = ["device", "remove", "2000@lab.test", "2001"];
+    desk.check(&last, 3, "at least one device");
+    let list = "1002@lab.test  1000@lab.test\n1003@lab.test  1000@lab.test\n2001@lab.test  2000@lab.test\n";
+    desk.check(&["device", "list"], 0, list);
+    let json = desk.run(&["device", "list", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let third = serde_json::json!({"id": "2001@lab.test", "extension": "2000@lab.test"});
+    assert_eq!(json[2], third);
+    desk.check(&["route", "show", "1000@lab.test"], 0, "only 1002");
+}
+
+#[test]
 fn a_token_is_shown_once_and_listed_without_itself() {
     let desk = Desk::new();
     let add = ["token", "add", "reception", "--scope", "route"];

@@ -16,7 +16,7 @@ use super::{
     ear::{Ear, unix_now},
     freeswitch::switch::FreeSwitch,
     keys::AllKeys,
-    phones::{self, Phones},
+    phones::Phones,
     ports::{Held, Ports, local},
     switch::Switch,
 };
@@ -24,6 +24,7 @@ use crate::{
     cast::{EXTENSIONS, Part, Phone},
     controller::{Controller, Setup},
     faults::{DatabaseLock, Passage, Swallow, Way},
+    python,
     site::{
         Call, CallReport, CallState, Dial, Digits, Forgery, HandOver, Kind, Moment, OnRing, Site,
         Sound, Span, Watcher,
@@ -96,7 +97,7 @@ impl Lab {
             fs::remove_dir_all(&dir).with_context(|| format!("emptying {}", dir.display()))?;
         }
         fs::create_dir_all(&dir)?;
-        let python = phones::python(&needs.target)?;
+        let python = python::with(&needs.target, "pjsua2-python", "pjsua2")?;
         let (ports, held) = Ports::find()?;
         let switch: Box<dyn Switch> = match &needs.switch {
             Program::FreeSwitch(program) => {

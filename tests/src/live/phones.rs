@@ -1,7 +1,6 @@
 //! The SIP phones: a Python process with PJSIP for each, and what they report.
 //!
-//! Owns the processes, the Python environment they need (made once, in `target/`), and one table of all their calls that
-//! the processes' reports keep up to date.
+//! Owns the processes, and one table of all their calls that the processes' reports keep up to date.
 
 use std::{
     collections::BTreeMap,
@@ -25,38 +24,6 @@ use crate::{
 
 /// How long a phone may take for one command.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Python with PJSIP in `target`, made if it is not there.
-///
-/// # Errors
-/// When Python has no venv module, or the package can't be had.
-pub fn python(target: &Path) -> Result<PathBuf> {
-    let venv = target.join("phones-venv");
-    let python = venv.join("bin/python");
-    let works = |python: &Path| {
-        let tried = Command::new(python)
-            .args(["-c", "import pjsua2"])
-            .stderr(Stdio::null())
-            .status();
-        tried.is_ok_and(|status| status.success())
-    };
-    if works(&python) {
-        return Ok(python);
-    }
-    let run = |command: &mut Command| -> Result<()> {
-        let output = command.output().with_context(|| format!("{command:?}"))?;
-        if !output.status.success() {
-            bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
-    };
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "pjsua2-python"]))?;
-    if !works(&python) {
-        bail!("{} still has no pjsua2", venv.display());
-    }
-    Ok(python)
-}
 
 #[derive(Debug, Clone)]
 struct Record {

@@ -157,7 +157,7 @@ fn text(plan: &Plan, applied: bool) -> String {
         text += "Nothing was changed: --apply adds.\n";
     }
     if !plan.differ.is_empty() {
-        text += "For other devices: `callhop extension remove`, which forgets its route, and import again.\n";
+        text += "For other devices: `callhop device add` and `callhop device remove`.\n";
     }
     text
 }
@@ -196,7 +196,7 @@ mod tests {
                       ! a reason\n\
                       1 to add, 5 as on the switch, 2 left though different, 1 not usable\n\
                       Nothing was changed: --apply adds.\n\
-                      For other devices: `callhop extension remove`, which forgets its route, and import again.\n";
+                      For other devices: `callhop device add` and `callhop device remove`.\n";
         assert_eq!(text(&plan, false), expect);
         let done = text(&plan, true);
         assert!(done.contains("1 added, 5 as"), "{done}");
