@@ -35,13 +35,15 @@ const BROWSER: [Tool; 2] = [
     },
 ];
 
+/// For schemathesis and the phones, which pip puts into `target`.
+const PYTHON: [Tool; 1] = [Tool {
+    package: "python3-venv",
+    is_there: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+}];
+
 /// For the stories on real switches. Asterisk is none of them: the program `live` finds it, or puts Debian's into
 /// `target/asterisk`.
-const LIVE: [Tool; 3] = [
-    Tool {
-        package: "python3-venv",
-        is_there: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
-    },
+const LIVE: [Tool; 2] = [
     Tool {
         package: "tcpdump",
         is_there: || on_path("tcpdump"),
@@ -57,6 +59,7 @@ pub(crate) fn ci() -> anyhow::Result<()> {
     let start = Instant::now();
     install(&DATABASE)?;
     install(&BROWSER)?;
+    install(&PYTHON)?;
     cargo("format", ["fmt", "--all", "--check"])?;
     let clippy = [
         "clippy",
@@ -91,6 +94,7 @@ pub(crate) fn live(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 fn play(profile: &[&str], arguments: &[String]) -> anyhow::Result<()> {
+    install(&PYTHON)?;
     install(&LIVE)?;
     let program = ["--quiet", "--package", "callhop-tests", "--bin", "live"];
     let arguments = std::iter::once("run")

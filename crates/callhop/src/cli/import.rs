@@ -77,7 +77,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
     if json {
         return output::json(&plan);
     }
-    output::text(&text(&plan, apply))?;
+    output::text(text(&plan, apply))?;
     Ok(())
 }
 

@@ -21,6 +21,11 @@ pub(crate) struct DomainName(String);
 #[schema(pattern = "^[A-Za-z0-9*#+._-]{1,20}$")]
 pub(crate) struct Number(String);
 
+/// A move.
+#[derive(ToSchema)]
+#[schema(pattern = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+pub(crate) struct MoveName(String);
+
 /// An `ETag` as it came, or `*`.
 #[derive(ToSchema)]
 #[schema(pattern = "^([*]|\"[0-9]{1,18}\")$")]

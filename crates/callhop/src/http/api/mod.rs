@@ -92,6 +92,7 @@ fn base() -> OpenApi {
     for (name, schema) in [
         ("Problem", Problem::schema()),
         ("ExtensionName", schema::ExtensionName::schema()),
+        ("MoveName", schema::MoveName::schema()),
         ("DomainName", schema::DomainName::schema()),
         ("Etag", schema::Etag::schema()),
         ("Star", schema::Star::schema()),

@@ -205,7 +205,7 @@ async fn offer(
 
 /// Withdraws a move of the API that nobody has answered yet. The call goes on where it is.
 #[utoipa::path(delete, path = "/v1/moves/{id}", tag = "moves",
-    params(("id" = String, Path, description = "the move's id")),
+    params(("id" = schema::MoveName, Path, description = "the move's id")),
     responses((status = 200, description = "nobody rings any more", body = MoveDoc), Failures, Refusals),
     security(("token" = ["move"])))]
 pub(crate) async fn withdraw(
