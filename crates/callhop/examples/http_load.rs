@@ -1,8 +1,9 @@
 //! `cargo xtask bench http`: what a move takes while the HTTP interface is under load, beside what it takes without, in one run.
 //!
-//! Three processes: this one has the switch that acts and its phones, and measures; one has the controller; one asks it,
-//! [`RATE`] times a second and by [`STREAMS`] open event streams. Moves are pulls, one after another; blocks with and without load
-//! take turns, so that both have the same neighbours on the machine.
+//! This process has the switch that acts and its phones, and measures; one has the controller; one asks it, [`RATE`] times a second
+//! and by [`STREAMS`] open event streams. Moves are pulls, one after another. The peer is the same load on another controller, which
+//! moves nothing: what that costs a move is what the machine has no room for. Blocks without load, with it, and with that of
+//! the peer take turns, so that all have the same neighbours on the machine.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -27,8 +28,8 @@ const STREAMS: usize = 200;
 const RATE: u64 = 1000;
 /// Connections over which the requests go.
 const CONNECTIONS: usize = 20;
-/// Blocks without load, and as many with it.
-const BLOCKS: usize = 6;
+/// Blocks without load, as many with it, and as many with that of the peer.
+const BLOCKS: usize = 10;
 const MOVES_PER_BLOCK: usize = 50;
 /// Extensions of the site; one of them moves calls.
 const EXTENSIONS: usize = 50;
@@ -147,77 +148,118 @@ impl Phones {
     }
 }
 
-async fn measure() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-    let fake = FakeSwitch::start(FakeConfig {
-        controller: Some(listen.clone()),
-        ..FakeConfig::default()
-    })
-    .await?;
-    let url = format!("sqlite://{}/callhop.db", folder.path().display());
-    let store = callhop_store::open(&url, callhop_store::Options::default()).await?;
-    for number in (1000..).step_by(10).take(EXTENSIONS) {
-        let id: ExtensionId = format!("{number}@lab.test").parse()?;
-        let devices: Result<Vec<Number>, _> =
-            (1..=3).map(|n| (number + n).to_string().parse()).collect();
-        let actor = Actor::Controller;
-        let now = callhop_calls::id::UnixTime(1_700_000_000);
-        store.add_extension(&id, &devices?, &actor, now).await?;
+/// A switch that acts, a database, and a controller in a process of its own.
+struct Site {
+    fake: FakeSwitch,
+    controller: Role,
+    listen: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Site {
+    async fn start() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let fake = FakeSwitch::start(FakeConfig {
+            controller: Some(listen.clone()),
+            ..FakeConfig::default()
+        })
+        .await?;
+        let url = format!("sqlite://{}/callhop.db", folder.path().display());
+        let store = callhop_store::open(&url, callhop_store::Options::default()).await?;
+        for number in (1000..).step_by(10).take(EXTENSIONS) {
+            let id: ExtensionId = format!("{number}@lab.test").parse()?;
+            let devices: Result<Vec<Number>, _> =
+                (1..=3).map(|n| (number + n).to_string().parse()).collect();
+            let actor = Actor::Controller;
+            let now = callhop_calls::id::UnixTime(1_700_000_000);
+            store.add_extension(&id, &devices?, &actor, now).await?;
+        }
+        let switch = fake.esl_addr().to_string();
+        let controller = Role::start(&["controller", &url, &listen, &switch])?;
+        until_ready(&listen).await?;
+        Ok(Self {
+            fake,
+            controller,
+            listen,
+            _folder: folder,
+        })
     }
-    let switch = fake.esl_addr().to_string();
-    let controller = Role::start(&["controller", &url, &listen, &switch])?;
-    until_ready(&listen).await?;
-    let mut load = Role::start(&["load", &listen])?;
+}
+
+async fn measure() -> anyhow::Result<()> {
+    let site = Site::start().await?;
+    let other = Site::start().await?;
+    let mut loads = [
+        (&site, Role::start(&["load", &site.listen])?),
+        (&other, Role::start(&["load", &other.listen])?),
+    ];
     let phones = Phones {
-        customer: fake.outside("901").await?,
-        desk: fake.register("1001@lab.test").await?,
-        mobile: fake.register("1002@lab.test").await?,
+        customer: site.fake.outside("901").await?,
+        desk: site.fake.register("1001@lab.test").await?,
+        mobile: site.fake.register("1002@lab.test").await?,
     };
     for _ in 0..10 {
         phones.pull().await?;
     }
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let mut without = Vec::new();
+    let mut with = [(); 2].map(|()| Vec::new());
     let mut used = [0.0; 3];
     let (mut loaded, mut answered, mut failed) = (Duration::ZERO, 0_u64, 0_u64);
     for _ in 0..BLOCKS {
         for _ in 0..MOVES_PER_BLOCK {
             without.push(phones.pull().await?);
         }
-        ensure!(load.say("on")? == "on", "no load");
-        let pids = [controller.child.id(), load.child.id(), std::process::id()];
-        let before = pids.map(cpu);
-        let start = Instant::now();
-        for _ in 0..MOVES_PER_BLOCK {
-            with.push(phones.pull().await?);
+        for ((loaded_site, load), times) in loads.iter_mut().zip(&mut with) {
+            ensure!(load.say("on")? == "on", "no load");
+            let controller = loaded_site.controller.child.id();
+            let pids = [controller, load.child.id(), std::process::id()];
+            let before = pids.map(cpu);
+            let start = Instant::now();
+            for _ in 0..MOVES_PER_BLOCK {
+                times.push(phones.pull().await?);
+            }
+            loaded += start.elapsed();
+            for ((used, before), pid) in used.iter_mut().zip(before).zip(pids) {
+                *used += cpu(pid)? - before?;
+            }
+            let line = load.say("off")?;
+            let mut counts = line.split(' ').map(str::parse::<u64>);
+            answered += counts.next().context("no count")??;
+            failed += counts.next().context("no count")??;
         }
-        loaded += start.elapsed();
-        for ((used, before), pid) in used.iter_mut().zip(before).zip(pids) {
-            *used += cpu(pid)? - before?;
-        }
-        let line = load.say("off")?;
-        let mut counts = line.split(' ').map(str::parse::<u64>);
-        answered += counts.next().context("no count")??;
-        failed += counts.next().context("no count")??;
     }
-    let (a, b) = (Numbers::of(without), Numbers::of(with));
-    println!("pulls, star code to bridge        median     p99");
-    println!("without load                  {a}");
-    println!("{STREAMS} streams, {RATE} requests/s  {b}");
+    let without = Numbers::of(without);
+    let [own, beside] = with.map(Numbers::of);
     println!(
-        "ratio                            {:6.3}  {:6.3}",
-        b.median / a.median,
-        b.p99 / a.p99
+        "pulls, star code to bridge: {} of each kind",
+        BLOCKS * MOVES_PER_BLOCK
+    );
+    println!("{STREAMS} streams and {RATE} requests/s    median     p99    ratios to none");
+    for (name, numbers) in [
+        ("on nobody", &without),
+        ("on another controller", &beside),
+        ("on this one", &own),
+    ] {
+        println!(
+            "{name:30}  {numbers}  {:6.3}  {:6.3}",
+            numbers.median / without.median,
+            numbers.p99 / without.p99
+        );
+    }
+    println!(
+        "this one to another one                             {:6.3}  {:6.3}",
+        own.median / beside.median,
+        own.p99 / beside.p99
     );
     let seconds = loaded.as_secs_f64();
     println!(
-        "under load: {:.0} requests/s answered with 200, {failed} otherwise; {} pulls in {seconds:.1} s",
+        "under load: {:.0} requests/s answered with 200, {failed} otherwise, in {seconds:.1} s",
         answered as f64 / seconds,
-        BLOCKS * MOVES_PER_BLOCK
     );
     let share = used.map(|used| used / seconds * 100.0);
     println!(
-        "processor under load, of one core: controller {:.0} %, load generator {:.0} %, switch and phones {:.0} %",
+        "processor under load, of one core: the loaded controller {:.0} %, load generator {:.0} %, switches and phones {:.0} %",
         share[0], share[1], share[2]
     );
     Ok(())
