@@ -49,8 +49,8 @@ use tokio::{
 pub use config::{Action, Config, Extension, Faults, Pattern, Registrations};
 pub use model::{ChannelView, Question, SwitchView};
 pub use phone::{
-    CallState, CallView, DialOptions, DigitGot, Digits, End, EndedCall, Heard, Hears, NotInTime,
-    Phone, PhoneError, PhoneView, RingMode,
+    CallState, CallView, DialOptions, DigitGot, Digits, End, EndedCall, Heard, Hears, KEPT_CALLS,
+    NotInTime, Phone, PhoneError, PhoneView, RingMode,
 };
 
 use model::{Control, Input, World};

@@ -165,7 +165,10 @@ impl EndedCall {
     }
 }
 
-/// A phone with all its calls.
+/// How many calls that are over a phone shows. Every look at a phone costs their number, so there is an end to it.
+pub const KEPT_CALLS: usize = 64;
+
+/// A phone with its calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhoneView {
     /// The phone's label.
@@ -174,7 +177,7 @@ pub struct PhoneView {
     pub registered: bool,
     /// Live calls, oldest first.
     pub calls: Vec<CallView>,
-    /// Calls that are over, oldest first.
+    /// Calls that are over, oldest first; the last [`KEPT_CALLS`] of them.
     pub ended: Vec<EndedCall>,
 }
 

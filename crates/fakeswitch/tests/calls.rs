@@ -4,7 +4,9 @@
 
 mod support;
 
-use callhop_fakeswitch::{Action, Config, End, Extension, Hears, Pattern, RingMode};
+use callhop_fakeswitch::{
+    Action, Config, End, Extension, Hears, KEPT_CALLS, Pattern, PhoneView, RingMode,
+};
 use support::{SOON, Site};
 
 #[tokio::test]
@@ -49,6 +51,24 @@ async fn the_caller_gives_up() {
         assert_eq!(view.ended[0].cause, "ORIGINATOR_CANCEL");
         assert!(!view.ended[0].answered);
     }
+}
+
+#[tokio::test]
+async fn a_phone_shows_only_so_many_calls_that_are_over() {
+    let site = Site::start(Config::default()).await;
+    let mut last = None;
+    for _ in 0..KEPT_CALLS + 2 {
+        site.customer.dial("1000").await.unwrap();
+        let dials = |phone: &PhoneView| phone.calls.len() == 1;
+        let dialling = site.customer.wait_until(dials, SOON).await.unwrap();
+        site.customer.hangup().await.unwrap();
+        let over = site.customer.wait_until(PhoneView::is_idle, SOON).await;
+        last = over.unwrap().ended.last().map(|call| call.began);
+        assert_eq!(last, Some(dialling.calls[0].began));
+    }
+    let seen = site.customer.wait_until(|_| true, SOON).await.unwrap();
+    assert_eq!(seen.ended.len(), KEPT_CALLS);
+    assert_eq!(seen.ended.last().map(|call| call.began), last);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     events::Event,
-    phone::{End, EndedCall},
+    phone::{End, EndedCall, KEPT_CALLS},
 };
 
 impl World {
@@ -320,6 +320,9 @@ impl World {
         };
         let party = channel.party;
         if let Some(party) = self.parties.get_mut(party) {
+            if party.ended.len() == KEPT_CALLS {
+                party.ended.remove(0);
+            }
             party.ended.push(ended);
         }
     }
