@@ -50,6 +50,10 @@ impl Client {
             // What of the system can't be read is missed when it is needed.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
+        Self::trusting(roots)
+    }
+
+    fn trusting(roots: RootCertStore) -> anyhow::Result<Self> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .context("no TLS")?
@@ -165,7 +169,108 @@ async fn ask(
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
     use super::*;
+
+    /// A receiver by TLS that answers one message, and its certificate; what it read, or why it could not.
+    async fn receiver(
+        name: &str,
+    ) -> (
+        SocketAddr,
+        CertificateDer<'static>,
+        JoinHandle<Result<String, std::io::Error>>,
+    ) {
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        let certificate = CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap();
+        let key = made.signing_key.serialize_pem();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await?;
+            let mut stream = acceptor.accept(stream).await?;
+            let mut read = String::new();
+            while !read.ends_with("{}") {
+                let mut some = [0; 1024];
+                let count = stream.read(&mut some).await?;
+                assert_ne!(count, 0, "{read}");
+                read += std::str::from_utf8(&some[..count]).unwrap();
+            }
+            let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+            stream.write_all(answer).await?;
+            Ok(read)
+        });
+        (address, certificate, received)
+    }
+
+    fn to(address: SocketAddr, trusted: Option<CertificateDer<'static>>) -> Receiver {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(trusted);
+        Receiver {
+            url: format!("https://{address}/callhop").parse().unwrap(),
+            key: vec![7; 32],
+            client: Client::trusting(roots).unwrap(),
+        }
+    }
+
+    fn delivery() -> Delivery {
+        Delivery {
+            id: 1,
+            extension: "1000@lab.test".parse().unwrap(),
+            message: "msg_1".into(),
+            created: UnixTime(4),
+            body: "{}".into(),
+            attempts: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_receiver_with_a_trusted_certificate_is_told() {
+        let (address, certificate, received) = receiver("127.0.0.1").await;
+        let sent = to(address, Some(certificate))
+            .send(&delivery(), UnixTime(5))
+            .await;
+        assert_eq!(sent, Ok(()));
+        let read = received.await.unwrap().unwrap();
+        assert!(read.starts_with("POST /callhop HTTP/1.1\r\n"), "{read}");
+        let signed = signature(&[7; 32], "msg_1", UnixTime(5), "{}");
+        let line = format!("webhook-signature: {signed}\r\n");
+        assert!(read.contains(&line), "{read}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_said_to_a_receiver_whose_certificate_is_not_trusted() {
+        for (name, is_trusted, why) in [
+            ("127.0.0.1", false, "UnknownIssuer"),
+            ("crm.example.com", true, "not valid for name"),
+        ] {
+            let (address, certificate, received) = receiver(name).await;
+            let trusted = is_trusted.then_some(certificate);
+            let sent = to(address, trusted).send(&delivery(), UnixTime(5)).await;
+            let error = sent.unwrap_err();
+            assert!(
+                error.starts_with("no TLS: ") && error.contains(why),
+                "{error}"
+            );
+            received.await.unwrap().unwrap_err();
+        }
+    }
 
     #[test]
     fn the_signature_is_that_of_standard_webhooks() {
