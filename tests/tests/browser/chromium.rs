@@ -92,6 +92,8 @@ impl Driver {
         ];
         let wanted = json!({
             "browserName": "chrome",
+            // Those that tests make are signed by nobody.
+            "acceptInsecureCerts": true,
             "goog:chromeOptions": { "binary": CHROMIUM, "args": flags },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
         });

@@ -11,6 +11,7 @@ mod desk;
 mod keyboard;
 mod live;
 mod looks;
+mod remote;
 #[path = "../fake_freeswitch/site.rs"]
 mod site;
 mod stage;

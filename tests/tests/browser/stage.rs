@@ -71,9 +71,14 @@ impl Stage {
         Ok(token.context("a token in what it printed")?.to_owned())
     }
 
+    /// A browser that has nothing open.
+    pub(crate) fn browser(&self) -> Result<Browser> {
+        self.driver.browser()
+    }
+
     /// A browser with the page open and live.
     pub(crate) fn page(&mut self) -> Result<Browser> {
-        let browser = self.driver.browser()?;
+        let browser = self.browser()?;
         browser.open(&self.address())?;
         live(&browser)?;
         Ok(browser)
@@ -81,7 +86,7 @@ impl Stage {
 
     /// The same for the holder of a token.
     pub(crate) fn page_of(&mut self, token: &str) -> Result<Browser> {
-        let browser = self.driver.browser()?;
+        let browser = self.browser()?;
         browser.open(&format!("{}#token={token}", self.address()))?;
         live(&browser)?;
         browser.until("document.getElementById('token-text').textContent.startsWith('Token ')")?;

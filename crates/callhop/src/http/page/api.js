@@ -32,7 +32,7 @@ const may = (scope) => holder?.may.includes(scope) ?? false;
 
 function showToken() {
   const rights = [["route", "change routes"], ["move", "move calls"]].filter(([scope]) => may(scope)).map(([, text]) => text);
-  $("token-text").textContent = !holder ? "No token: you can look, not change."
+  $("token-text").textContent = !holder ? (stream.needsToken ? "No token: one is needed to look." : "No token: you can look, not change.")
     : `Token ${holder.name}: you can ${rights.join(" and ") || "look, not change"}.`;
   $("token-button").textContent = holder ? "Forget the token" : "Enter a token";
 }
@@ -148,7 +148,10 @@ const stream = {
     if (!this.needsToken) this.wake?.();
   },
 
-  /** Runs for as long as the page does. `take` gets each event, `tell` whether it is live, and what is wrong if it is not. */
+  /**
+   * Runs for as long as the page does. `take` gets each event, `tell` whether it is live, what is wrong if it is not, and why
+   * nothing may be shown any more if that is so.
+   */
   async run(take, tell) {
     let wait = FIRST_WAIT_MS;
     for (;;) {
@@ -178,8 +181,9 @@ const stream = {
           restarted = true;
           if (token === this.usedToken) forget();
         } else if (answer.status === 401) {
-          tell(false, "A token is needed to look");
           this.needsToken = restarted = true;
+          tell(false, "A token is needed to look", "Nothing is shown without a token.");
+          showToken();
           openToken("read");
           await new Promise((wake) => { this.wake = wake; });
           this.needsToken = false;

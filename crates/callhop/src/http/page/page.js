@@ -1,7 +1,8 @@
 // The page: shows what the stream of events tells. elements.js makes elements, api.js asks, dialogs.js has the dialogs.
 "use strict";
 
-const state = { status: {}, switches: [], calls: [], moves: [], extensions: new Map() };
+const NOTHING = { status: {}, switches: [], calls: [], moves: [] };
+const state = { ...NOTHING, extensions: new Map() };
 
 // ---- what is shown
 
@@ -242,8 +243,14 @@ stream.run((name, data) => {
   if (name === "snapshot") state.extensions.clear();
   if (name === "change") tell({ ...state, extensions: new Map(state.extensions) }, data);
   take(data);
-}, (live, wrong) => {
+}, (live, wrong, hidden) => {
   $("link").textContent = live ? "live" : wrong;
   $("link").classList.toggle("live", live);
   $("away").hidden = live;
+  $("away").textContent = hidden ?? "Not connected: what stands here was known last.";
+  if (!hidden) return;
+  // Whoever forgets a token leaves the screen to others.
+  state.extensions.clear();
+  looked = null;
+  take(NOTHING);
 });
