@@ -4,7 +4,6 @@ use std::{fs, io::Write as _, net::SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
 use callhop_tests::site::Site as _;
-use serde_json::Value;
 
 use crate::{
     controls::set_route,
@@ -72,6 +71,6 @@ fn nothing_is_shown_without_a_token() -> Result<()> {
     shows(&page, "#token-text", "No token: one is needed to look.")?;
     shows(&page, "#away", "Nothing is shown without a token.")?;
     let kept = page.script("return sessionStorage.length", Vec::new())?;
-    ensure!(kept == Value::from(0), "the browser has kept {kept}");
+    ensure!(kept == 0, "the browser has kept {kept}");
     clean(&page, &address).context("what the page asked")
 }
