@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -50,6 +51,9 @@ const COALESCE: Duration = Duration::from_millis(150);
 
 /// When the picture is made anew though the core has handled nothing: the database may have gone or come.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// How far apart two streams send the same change: two hundred at once would hold up for milliseconds whatever else is to be done.
+const APART: Duration = Duration::from_micros(500);
 
 /// One part of the picture, as JSON. One that is the same as before is the same text in memory.
 type Piece = Arc<str>;
@@ -93,6 +97,8 @@ struct Shared {
     picture: watch::Sender<Arc<Picture>>,
     somebody_looks: Notify,
     streams: Arc<Semaphore>,
+    /// How many there have been.
+    opened: AtomicU32,
 }
 
 impl Events {
@@ -108,6 +114,7 @@ impl Events {
             picture: watch::Sender::default(),
             somebody_looks: Notify::new(),
             streams: Arc::new(Semaphore::new(STREAMS)),
+            opened: AtomicU32::new(0),
         }));
         tokio::spawn(events.clone().follow(news));
         events
@@ -284,10 +291,20 @@ fn news(sent: &Picture, now: &Picture) -> Option<Piece> {
     }
 }
 
+/// How long the stream of that number waits before it sends a change, of so many that are open: each has its turn, and one that
+/// is alone waits for nobody.
+fn turn(number: u32, open: usize) -> Duration {
+    let open = u32::try_from(open).unwrap_or(u32::MAX).max(1);
+    APART * (number % open)
+}
+
 /// A stream's own state.
 struct Reader {
     pictures: watch::Receiver<Arc<Picture>>,
     sent: Option<Arc<Picture>>,
+    /// Its place among all that there have been.
+    number: u32,
+    streams: Arc<Semaphore>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -302,6 +319,8 @@ impl Reader {
                 return Some((Ok(event), self));
             };
             self.pictures.changed().await.ok()?;
+            let open = STREAMS - self.streams.available_permits();
+            tokio::time::sleep(turn(self.number, open)).await;
             let now = self.pictures.borrow_and_update().clone();
             let news = news(sent, &now);
             self.sent = Some(now);
@@ -331,6 +350,8 @@ pub(super) async fn stream(
     let reader = Reader {
         pictures,
         sent: None,
+        number: events.0.opened.fetch_add(1, Ordering::Relaxed),
+        streams: events.0.streams.clone(),
         _place: place,
     };
     let events = futures::stream::unfold(reader, Reader::next);
@@ -355,6 +376,17 @@ mod tests {
         }
         picture.change = difference(before, &picture);
         picture
+    }
+
+    #[test]
+    fn each_stream_has_its_turn() {
+        assert_eq!(turn(7, 1), Duration::ZERO);
+        let mut turns: Vec<_> = (1000..1200).map(|number| turn(number, 200)).collect();
+        turns.sort();
+        let all: Vec<_> = (0..200).map(|at| APART * at).collect();
+        assert_eq!(turns, all);
+        // As when it has just gone.
+        assert_eq!(turn(7, 0), Duration::ZERO);
     }
 
     #[test]
