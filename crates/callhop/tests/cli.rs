@@ -128,7 +128,7 @@ fn devices_come_and_go_and_the_route_stays() {
     let add = |device| ["device", "add", "1000@lab.test", device];
     let remove = |device| ["device", "remove", "1000@lab.test", device];
     desk.check(&add("1003"), 0, "1003 is added; 1001, 1002, 1003 ring");
-    desk.check(&add("1003"), 3, "named twice");
+    desk.check(&add("1003"), 3, "a device of 1000@lab.test already");
     desk.check(&add("1004@other.test"), 3, "not in the domain");
     desk.check(&["device", "add", "9@lab.test", "1"], 3, "no extension 9@");
     let other = ["extension", "add", "2000@lab.test", "--device", "2001"];

@@ -37,6 +37,10 @@ pub(super) async fn run(config: &Config, command: Command) -> Done {
         Command::Add { extension, device } => {
             let device = device.beside(&extension)?;
             let rings = change(&*store, &extension, |devices| {
+                if devices.contains(&device) {
+                    let error = anyhow::anyhow!("{device} is a device of {extension} already");
+                    return Err(Failure::new(Exit::Refused, error));
+                }
                 devices.push(device.clone());
                 Ok(())
             })
