@@ -14,6 +14,37 @@ use callhop_calls::id::{ChannelId, DeviceId, Domain, ExtensionId, MoveId};
 use callhop_calls::lamp::Lamp;
 use callhop_calls::tracker::SnapshotLeg;
 
+/// What an inbound call has rung by, as its dialplan writes it down (`callhop_source`, `CALLHOP_SOURCE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HuntSource {
+    /// The controller's answer.
+    Controller,
+    /// The routing snapshot on the switch.
+    Snapshot,
+    /// What the admin's own dialplan names.
+    Default,
+}
+
+impl HuntSource {
+    /// The one of this word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::Controller, Self::Snapshot, Self::Default]
+            .into_iter()
+            .find(|source| source.word() == word)
+    }
+
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Controller => "controller",
+            Self::Snapshot => "snapshot",
+            Self::Default => "default",
+        }
+    }
+}
+
 /// Why a command was not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {

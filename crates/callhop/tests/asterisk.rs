@@ -337,6 +337,12 @@ fn digits_and_events_of_the_dialplan() {
         &[event("UserEvent", D1, 6, &[("UserEvent", "CallhopPush")])],
         "PushKey(PJSIP/1001-00000001)",
     );
+    let hunted = |source| {
+        let more = [("UserEvent", "CallhopHunted"), ("Source", source)];
+        event("UserEvent", F, 6, &more)
+    };
+    check(&[hunted("snapshot")], "Hunted(Snapshot)");
+    check(&[hunted("elsewhere"), hunted("")], "");
     let not_reached = |status, cause| {
         let more = [
             ("UserEvent", "CallhopNotReached"),

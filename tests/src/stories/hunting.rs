@@ -1,6 +1,9 @@
 //! Where an inbound call rings, with the controller and without it: DESIGN 2.6, items 9 and 13 of the list.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -24,6 +27,7 @@ pub const STORIES: &[Story] = &[
     Story::new("hunting/controller_unreachable", unreachable),
     Story::new("hunting/database_down", database_down),
     Story::new("hunting/controller_gone_and_the_switch_forgot", all_gone),
+    Story::new("hunting/what_rang_by_what_is_counted", counted),
 ];
 
 /// Item 9: without the controller a call rings within this.
@@ -175,4 +179,41 @@ fn all_gone(stage: &mut Stage<'_>) -> Result<()> {
     stage.site.switch_forgets()?;
     stage.site.switch(true)?;
     stage.rings_exactly(Out1, "1000", ALL, FAILS_OPEN)
+}
+
+/// Of a call that has asked while the controller was away, it hears when that call ends.
+fn counted(stage: &mut Stage<'_>) -> Result<()> {
+    // It counts from its start on.
+    stage.site.controller().stop()?;
+    stage.site.controller().start()?;
+    let talk = stage.inbound(Out1, "1000", P1001)?;
+    stage.over(talk)?;
+    stage.has_counted("controller")?;
+    stage.site.controller().kill()?;
+    let talk = stage.inbound(Out1, "1000", P1001)?;
+    stage.site.controller().start()?;
+    stage.over(talk)?;
+    stage.has_counted("snapshot")
+}
+
+impl Stage<'_> {
+    /// One call since the start of the controller has rung by that.
+    fn has_counted(&mut self, source: &str) -> Result<()> {
+        let until = Instant::now() + SOON;
+        loop {
+            let (_, text) = self.site.controller().get("/metrics")?;
+            let is_source = |line: &&str| line.starts_with("callhop_hunt_sources_total");
+            let counts: Vec<&str> = text.lines().filter(is_source).collect();
+            let expect = format!("source=\"{source}\"}} 1");
+            if counts.len() == 1 && counts[0].ends_with(&expect) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < until,
+                "{expect} was expected of {counts:?}"
+            );
+            // Metrics tell nobody.
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
 }

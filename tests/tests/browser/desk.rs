@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use callhop_tests::program::tied;
+use serde_json::Value;
 
 use crate::{
     chromium::{Browser, Driver},
@@ -62,9 +63,10 @@ impl Drop for Demo {
 
 /// Presses what a phone has for it, as soon as it is there.
 fn press(page: &Browser, button: &str, phone: &str) -> Result<()> {
-    let shown = format!("[aria-label='{button} on {phone}']");
+    let shown = format!("[aria-label=\"{button} on {phone}\"]");
+    let selector = Value::from(shown.as_str());
     page.until(&format!(
-        "document.querySelector(\"{shown}\")?.checkVisibility()"
+        "document.querySelector({selector})?.checkVisibility()"
     ))?;
     page.click(&shown)
 }
@@ -87,6 +89,16 @@ fn a_call_goes_round_the_devices_on_the_desk() -> Result<()> {
     shows(&page, &alex, "1001 talking")?;
     shows(&page, &alex, "1002 registered")?;
     looks(&page, "desk")?;
+    // A second call at the same phone: no two buttons have one name.
+    press(&page, "1000 call Alex", "Robin's phone")?;
+    page.until(
+        "(names => names.filter(name => name.startsWith('Answer')).length === 1 \
+         && names.filter(name => name.startsWith('Hang up')).length === 2 && new Set(names).size === names.length)\
+         ([...document.querySelectorAll(\"[aria-labelledby='phone-1001'] button\")].filter(it => it.checkVisibility())\
+         .map(it => it.getAttribute('aria-label')))",
+    )?;
+    press(&page, "Hang up", "Robin's phone")?;
+    shows(&page, &alex, "1002 registered")?;
     press(&page, "Hold", "Desk phone")?;
     shows(&page, &alex, "1001 held")?;
     press(&page, "Resume", "Desk phone")?;

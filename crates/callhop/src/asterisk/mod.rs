@@ -311,6 +311,10 @@ impl Driver {
                 Told::Digit(leg, digit) => Input::Digit(self.name.clone(), leg, digit),
                 Told::PushKey(leg) => Input::PushKey(self.name.clone(), leg),
                 Told::NotReached(id, cause) => Input::NotReached(self.name.clone(), id, cause),
+                Told::Hunted(source) => {
+                    self.metrics.hunt_source(&self.name, source);
+                    continue;
+                }
                 Told::Contacts(device, contacts) => {
                     Input::Contacts(self.name.clone(), device, contacts)
                 }

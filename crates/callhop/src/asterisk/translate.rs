@@ -11,6 +11,7 @@
 //! Hangup                                       gone
 //! DTMFBegin, DTMFEnd (Direction: Received)     a digit
 //! UserEvent CallhopPush, CallhopNotReached     the push code; the target of a push is not to be had
+//! UserEvent CallhopHunted                      by what an inbound call has rung, once it is over
 //! ContactStatus                                a registration has changed
 //! ```
 //!
@@ -36,13 +37,16 @@ use callhop_calls::tracker::{
 use super::keys::Keys;
 use super::words::is_armed;
 use crate::config::Endpoints;
-use crate::switch::Caller;
+use crate::switch::{Caller, HuntSource};
 
 /// The event that this feature sends.
 pub const PUSH_KEY: &str = "CallhopPush";
 
 /// The event that the far leg's dialplan sends when the target of a push is not to be had.
 pub const NOT_REACHED: &str = "CallhopNotReached";
+
+/// The event that an inbound call that has asked where to ring sends at its end.
+pub const HUNTED: &str = "CallhopHunted";
 
 /// The event by which we see that the event link has caught up.
 pub const BARRIER: &str = "CallhopBarrier";
@@ -77,6 +81,8 @@ pub enum Told {
     PushKey(ChannelId),
     /// The target of a push is not to be had.
     NotReached(MoveId, String),
+    /// An inbound call is over that has rung by this.
+    Hunted(HuntSource),
     /// A device has these contacts now.
     Contacts(DeviceId, Vec<String>),
     /// The barrier of this name has come.
@@ -679,6 +685,7 @@ fn user_event(event: &Event) -> Option<Told> {
             let id = event.get("Move")?.parse().ok()?;
             Some(Told::NotReached(id, cause(event)))
         }
+        HUNTED => HuntSource::of(&event.get("Source")?).map(Told::Hunted),
         BARRIER => Some(Told::Barrier(event.get("Nonce")?.into_owned())),
         _ => None,
     }

@@ -21,6 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::links::Links;
 use super::unix_now;
+use crate::switch::HuntSource;
 
 /// From a native `intercept` (some 70 ms) up to a target that rings for a minute.
 const MOVE_BUCKETS: [f64; 11] = [
@@ -192,9 +193,9 @@ impl Default for Metrics {
         );
         r.register(
             "hunt_sources",
-            "Inbound calls that asked where to ring, by what their dialplan rang by: controller, snapshot or default. FreeSWITCH only: \
-             counted at the end of the call, by the variable callhop_source, so also when the controller was away while it \
-             asked; not counted when it was away at the end",
+            "Inbound calls that asked where to ring, by what their dialplan rang by: controller, snapshot or default. Counted \
+             at the end of the call, so also when the controller was away while it asked; not counted when it was away at \
+             the end",
             metrics.sources.clone(),
         );
         r.register_with_unit(
@@ -337,8 +338,8 @@ impl Metrics {
     }
 
     /// A call that had asked where to ring is over; what its dialplan says it rang by.
-    pub(crate) fn hunt_source(&self, switch: &SwitchName, source: &'static str) {
-        let switch = switch.to_string();
+    pub(crate) fn hunt_source(&self, switch: &SwitchName, source: HuntSource) {
+        let (switch, source) = (switch.to_string(), source.word());
         let labels = SourceLabels { switch, source };
         self.sources.get_or_create(&labels).inc();
     }

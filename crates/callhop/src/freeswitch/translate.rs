@@ -16,7 +16,7 @@ use callhop_calls::tracker::{
 };
 use callhop_esl::{Event, EventName, FieldSet, Fields};
 
-use crate::switch::Caller;
+use crate::switch::{Caller, HuntSource};
 
 /// What the event link subscribes to; the tracker needs no other.
 pub const EVENTS: &[EventName] = &[
@@ -410,14 +410,11 @@ pub fn made_at(event: &Event) -> Option<Duration> {
 
 /// What an inbound call has rung by, told once, at its end: its dialplan has written that down (`callhop_source`).
 #[must_use]
-pub fn hunt_source(event: &Event) -> Option<&'static str> {
+pub fn hunt_source(event: &Event) -> Option<HuntSource> {
     if event.name() != EventName::ChannelHangup {
         return None;
     }
-    let source = event.get("variable_callhop_source")?;
-    ["controller", "snapshot", "default"]
-        .into_iter()
-        .find(|known| *known == source)
+    HuntSource::of(&event.get("variable_callhop_source")?)
 }
 
 /// The leg that has dialled the push code.

@@ -96,8 +96,11 @@
     return part;
   }
 
-  function showCall(part, call) {
+  function showCall(part, call, phone) {
     part.call = call.call;
+    // Two calls have the same buttons: their names then say whose call it is.
+    const whose = phone.calls.length > 1 ? `, ${call.display}` : "";
+    for (const one of Object.values(part.buttons)) one.setAttribute("aria-label", `${one.textContent} on ${phone.name}${whose}`);
     part.state.textContent = call.words;
     part.state.className = `badge ${BADGES[call.state] ?? ""}`;
     part.display.textContent = call.display;
@@ -145,7 +148,7 @@
         card.parts.set(call.call, part);
         card.calls.append(part.root);
       }
-      showCall(part, call);
+      showCall(part, call, phone);
     }
     for (const call of gone) {
       card.parts.get(call).root.remove();
