@@ -156,6 +156,12 @@ pub trait Questions {
         answer: Option<&Answer>,
     ) -> Result<(), RunError>;
 
+    /// The contacts of a device; `None` if those that the switch has listed and reported are all.
+    ///
+    /// # Errors
+    /// The switch can't be asked.
+    async fn contacts(&self, device: &DeviceId) -> Result<Option<Vec<String>>, RunError>;
+
     /// Lets a lamp be lit, or dark, on every phone that watches it.
     ///
     /// # Errors

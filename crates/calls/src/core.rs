@@ -36,7 +36,7 @@ mod publish;
 mod push;
 mod pushes;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::directory::{Directory, Extension, Route, RouteEnd, RouteTarget};
@@ -526,8 +526,23 @@ impl Core {
             .iter()
             .map(|extension| extension.id.clone())
             .collect();
+        let devices = changed.iter().flat_map(Extension::device_ids);
+        let devices = devices.filter(|device| self.directory.owner(device).is_none());
+        let devices: Vec<DeviceId> = devices.collect();
         for extension in changed {
             self.directory.insert(extension);
+        }
+        if !devices.is_empty() {
+            // Until a switch has been read it asks for all of them.
+            let read = self
+                .switches
+                .iter()
+                .filter(|(_, it)| it.contacts.is_complete());
+            let names: BTreeSet<_> = read.map(|(name, _)| name.clone()).collect();
+            let ask = names
+                .into_iter()
+                .map(|name| Output::AskContacts(name, devices.clone()));
+            self.outputs.extend(ask);
         }
         self.publish_everywhere(ids.into_iter().chain(removed));
     }

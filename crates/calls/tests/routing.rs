@@ -222,7 +222,7 @@ fn rule_2_5_2_a_route_that_leads_nowhere_rings_the_devices_there() {
     w.hunts("1000");
     assert_eq!(
         w.said(),
-        "ring 1001 1002",
+        "ask fs1 for 1003@lab.test, ask fs2 for 1003@lab.test, ring 1001 1002",
         "the device is somebody else's now"
     );
     w.set_route("1000", Some(route("extension 2000")));
@@ -235,7 +235,10 @@ fn rule_2_5_2_a_route_that_leads_nowhere_rings_the_devices_there() {
     );
     w.have("2000", &["2001"]);
     w.hunts("1000");
-    assert_eq!(w.said(), "ring 2001");
+    assert_eq!(
+        w.said(),
+        "ask fs1 for 2001@lab.test, ask fs2 for 2001@lab.test, ring 2001"
+    );
     w.remove("2000");
     w.hunts("1000");
     assert_eq!(w.said(), "ring 1001 1002", "the colleague has left");
@@ -276,7 +279,7 @@ fn rule_2_5_3_refused_with_nothing_changed() {
             w.dials("d1=1001", "*497001");
             w.dials("d2=1001", "*497000");
         },
-        "refuse unknown_number, refuse unknown_number",
+        "ask fs1 for 7001@other.test, ask fs2 for 7001@other.test, refuse unknown_number, refuse unknown_number",
     );
 }
 

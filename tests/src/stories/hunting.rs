@@ -28,6 +28,7 @@ pub const STORIES: &[Story] = &[
     Story::new("hunting/database_down", database_down),
     Story::new("hunting/controller_gone_and_the_switch_forgot", all_gone),
     Story::new("hunting/what_rang_by_what_is_counted", counted),
+    Story::new("hunting/two_phones_of_a_device_and_a_restart", restarted),
 ];
 
 /// Item 9: without the controller a call rings within this.
@@ -179,6 +180,24 @@ fn all_gone(stage: &mut Stage<'_>) -> Result<()> {
     stage.site.switch_forgets()?;
     stage.site.switch(true)?;
     stage.rings_exactly(Out1, "1000", ALL, FAILS_OPEN)
+}
+
+/// A controller that starts learns of every registration, also of those of one device.
+fn restarted(stage: &mut Stage<'_>) -> Result<()> {
+    for is_there in [true, false] {
+        stage.site.register(P1001b, is_there)?;
+        stage.site.controller().kill()?;
+        stage.site.controller().start()?;
+        let more: &[Phone] = if is_there { &[P1001b] } else { &[] };
+        stage
+            .rings_exactly(Out1, "1000", &[ALL, more].concat(), SOON)
+            .with_context(|| format!("P1001b registered: {is_there}"))?;
+        let why = stage.cli(&["why", "1000@lab.test"])?;
+        let registered = "1001@lab.test rings: registered";
+        let twice = why.contains(&format!("{registered} 2 times"));
+        ensure!(why.contains(registered) && twice == is_there, "{why}");
+    }
+    Ok(())
 }
 
 /// Of a call that has asked while the controller was away, it hears when that call ends.

@@ -25,7 +25,7 @@ use callhop_ami::{Action, CommandError, CommandLink, Event};
 use callhop_calls::core::{
     Answer, ArmOrder, MoveReport, OfferOrder, PullOrder, RingOrder, RingTarget, SplitOrder,
 };
-use callhop_calls::id::{ChannelId, ExtensionId};
+use callhop_calls::id::{ChannelId, DeviceId, ExtensionId};
 use callhop_calls::lamp::Lamp;
 use callhop_calls::pull::Class;
 use callhop_calls::tracker::{Party, SnapshotLeg};
@@ -374,6 +374,10 @@ impl Questions for Commands {
             Err(error) if is_removal && error.refused().is_some() => Ok(()),
             done => done,
         }
+    }
+
+    async fn contacts(&self, _: &DeviceId) -> Result<Option<Vec<String>>, RunError> {
+        Ok(None)
     }
 
     // The hint of the dialplan is on this state. Measured: the NOTIFY is on the wire within 1 ms, 2,000 states take 0.2 s;

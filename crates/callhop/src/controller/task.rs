@@ -418,6 +418,7 @@ impl CoreTask {
                     let _ = queue.send((extension, answer));
                 }
             }
+            Output::AskContacts(switch, devices) => self.ask_contacts(switch, devices),
             Output::Lamp(switch, lamp, lit) => {
                 if let Some(lamps) = self.lamps.get(&switch) {
                     lamps.show(lamp, lit);
@@ -604,6 +605,26 @@ impl CoreTask {
                 }
             };
             core.send(Input::RouteStored(ask, result));
+        });
+    }
+
+    fn ask_contacts(&self, name: SwitchName, devices: Vec<DeviceId>) {
+        let Some(switch) = self.switches.get(&name).cloned() else {
+            return;
+        };
+        let handle = self.handle.clone();
+        tokio::spawn(async move {
+            for device in devices {
+                match switch.contacts(&device).await {
+                    Ok(Some(contacts)) => {
+                        handle.send(Input::Contacts(name.clone(), device, contacts));
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        warn!(switch = %name, %device, %error, "the contacts of a device are not known");
+                    }
+                }
+            }
         });
     }
 

@@ -207,6 +207,10 @@ impl Questions for Commands {
         Ok(())
     }
 
+    async fn contacts(&self, device: &DeviceId) -> Result<Option<Vec<String>>, RunError> {
+        contacts(&*self.link()?, device).await.map(Some)
+    }
+
     // mod_sofia sends it to every phone that has subscribed to the name (sofia_presence.c). Measured: the NOTIFY is on the
     // wire within 3 ms, 5,000 of them take 2.8 s, and one that nobody has subscribed to goes nowhere.
     async fn show_lamp(&self, lamp: &Lamp, lit: bool) -> Result<(), RunError> {

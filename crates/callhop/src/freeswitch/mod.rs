@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callhop_calls::core::Input;
+use callhop_calls::directory::Extension;
 use callhop_calls::id::{ChannelId, DeviceId, SwitchName};
 use callhop_calls::tracker::SnapshotLeg;
 use callhop_esl::word::Subclass;
@@ -52,6 +53,9 @@ const LIST_LAG: Duration = Duration::from_millis(300);
 
 /// Between finding a difference and believing it: what is on its way over the event link has arrived by then.
 const RECONCILE_GRACE: Duration = Duration::from_secs(1);
+
+/// How many devices are asked for their contacts in each [`RECONCILE_EVERY`], though nothing has been heard of them.
+const PORTION: usize = 1000;
 
 /// How often it is looked whether the command link is still up.
 const LINK_CHECK: Duration = Duration::from_millis(500);
@@ -85,6 +89,14 @@ enum ReadError {
     Command(#[from] CommandError),
     #[error(transparent)]
     Table(#[from] translate::TableError),
+}
+
+/// What was read of a switch.
+struct Read {
+    legs: Vec<SnapshotLeg>,
+    registrations: HashMap<DeviceId, Vec<String>>,
+    /// The devices whose contacts are those that the switch lists, which may not be all.
+    unasked: std::vec::IntoIter<DeviceId>,
 }
 
 /// One switch: its name, and where to reach it.
@@ -186,8 +198,13 @@ impl Driver {
 
         let started = Instant::now();
         let mut buffered = Vec::new();
-        let (legs, registrations) = {
-            let reading = read_switch(&link);
+        let devices = self.devices(0, usize::MAX).await;
+        let Read {
+            legs,
+            registrations,
+            unasked,
+        } = {
+            let reading = self.read_switch(&link, devices);
             tokio::pin!(reading);
             loop {
                 tokio::select! {
@@ -215,7 +232,7 @@ impl Driver {
 
         let background = async {
             tokio::select! {
-                () = self.follow_registrations(&link, registered) => {}
+                () = self.follow_registrations(&link, registered, unasked) => {}
                 () = self.reconcile(&link) => {}
                 () = until_down(&link) => {}
             }
@@ -264,27 +281,98 @@ impl Driver {
         }
     }
 
-    /// Asks for the contacts of each device whose registration has changed. Ends with the command link.
+    /// Devices of the directory, so many behind the first ones.
+    async fn devices(&self, first: usize, count: usize) -> Vec<DeviceId> {
+        let devices = self.core.view(move |core, _| {
+            let owners = core.directory().extensions();
+            let all = owners.flat_map(Extension::device_ids);
+            all.skip(first).take(count).collect()
+        });
+        // Without a core the program ends.
+        devices.await.unwrap_or_default()
+    }
+
+    /// Asks for the contacts of each device whose registration has changed; between them for those of `others`, and then of all,
+    /// a portion a minute: a device that has come into the directory later is known only as the switch lists it. Ends with
+    /// the command link.
     async fn follow_registrations(
         &self,
         link: &CommandLink,
         mut changed: mpsc::UnboundedReceiver<DeviceId>,
+        mut others: std::vec::IntoIter<DeviceId>,
     ) {
-        while let Some(device) = changed.recv().await {
-            match commands::contacts(link, &device).await {
-                Ok(contacts) => {
-                    self.core
-                        .send(Input::Contacts(self.name.clone(), device, contacts))
+        let mut round = interval_at(Instant::now() + FIRST_RECONCILE, RECONCILE_EVERY);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut first = 0;
+        loop {
+            let device = tokio::select! {
+                biased;
+                device = changed.recv() => match device {
+                    Some(device) => device,
+                    None => return,
+                },
+                Some(device) = async { others.next() } => device,
+                _ = round.tick() => {
+                    let devices = self.devices(first, PORTION).await;
+                    first = if devices.len() < PORTION { 0 } else { first + PORTION };
+                    others = devices.into_iter();
+                    continue;
                 }
-                Err(error) if !link.is_up().await => {
-                    warn!(switch = %self.name, %error, "the command link was lost");
-                    return;
+            };
+            match self.contacts(link, &device).await {
+                Some(contacts) => {
+                    let input = Input::Contacts(self.name.clone(), device, contacts);
+                    self.core.send(input);
                 }
-                Err(error) => {
-                    warn!(switch = %self.name, %device, %error, "the contacts of a device are not known")
-                }
+                None if !link.is_up().await => return,
+                None => {}
             }
         }
+    }
+
+    /// The contacts of a device; the log says why they are not known.
+    async fn contacts(&self, link: &CommandLink, device: &DeviceId) -> Option<Vec<String>> {
+        let asked = commands::contacts(link, device).await;
+        asked
+            .inspect_err(|error| {
+                warn!(switch = %self.name, %device, %error, "the contacts of a device are not known");
+            })
+            .ok()
+    }
+
+    /// Reads every registration and every channel: those that the switch lists, those that they name, and once more those that it
+    /// lists when the list has caught up.
+    ///
+    /// The core lists one registration of each user, and none after one of several has gone, unless the admin has set
+    /// `multiple-registrations` in switch.conf (switch_core_sqldb.c, switch_core_add_registration and
+    /// switch_core_del_registration). So the devices are asked for one by one: as many as there is time for while the list of
+    /// channels catches up, and the others afterwards.
+    async fn read_switch(
+        &self,
+        link: &CommandLink,
+        devices: Vec<DeviceId>,
+    ) -> Result<Read, ReadError> {
+        let caught_up = Instant::now() + LIST_LAG;
+        let mut registrations =
+            translate::registrations(&commands::show_registrations(link).await?)?;
+        let mut legs = Vec::new();
+        let mut asked = HashSet::new();
+        read_channels(link, &mut asked, &mut legs).await?;
+        let mut unasked = devices.into_iter();
+        while Instant::now() < caught_up
+            && let Some(device) = unasked.next()
+        {
+            if let Some(contacts) = self.contacts(link, &device).await {
+                registrations.insert(device, contacts);
+            }
+        }
+        sleep_until(caught_up).await;
+        read_channels(link, &mut asked, &mut legs).await?;
+        Ok(Read {
+            legs,
+            registrations,
+            unasked,
+        })
     }
 
     /// Compares the tracker with the switch, again and again. Ends with the command link.
@@ -364,21 +452,6 @@ fn subscription() -> Subscription {
         .filter_map(|name| Subclass::new(*name).ok())
         .collect();
     Subscription { names, custom }
-}
-
-/// Reads every registration and every channel: those that the switch lists, those that they name, and once more those that it
-/// lists when the list has caught up.
-async fn read_switch(
-    link: &CommandLink,
-) -> Result<(Vec<SnapshotLeg>, HashMap<DeviceId, Vec<String>>), ReadError> {
-    let subscribed = Instant::now();
-    let registrations = translate::registrations(&commands::show_registrations(link).await?)?;
-    let mut legs = Vec::new();
-    let mut asked = HashSet::new();
-    read_channels(link, &mut asked, &mut legs).await?;
-    sleep_until(subscribed + LIST_LAG).await;
-    read_channels(link, &mut asked, &mut legs).await?;
-    Ok((legs, registrations))
 }
 
 async fn read_channels(

@@ -42,6 +42,8 @@ pub enum Output {
     ConsumeRoute(ExtensionId, Route),
     /// Write the routing snapshot of an extension on a switch; `None` removes it.
     Publish(SwitchName, ExtensionId, Option<Answer>),
+    /// Ask a switch where these devices are registered: they have come into the directory.
+    AskContacts(SwitchName, Vec<DeviceId>),
     /// Let a lamp be lit on a switch, or dark.
     Lamp(SwitchName, Lamp, bool),
     /// Write into the journal, before anything that is ordered after it is done.

@@ -356,6 +356,10 @@ impl World {
                 self.reports.push(report);
                 word
             }
+            Output::AskContacts(switch, devices) => {
+                let devices: Vec<_> = devices.iter().map(ToString::to_string).collect();
+                format!("ask {switch} for {}", devices.join(", "))
+            }
             Output::Lamp(switch, lamp, lit) => {
                 if switch.as_str() == "fs1" {
                     let sign = if lit { '+' } else { '-' };

@@ -24,6 +24,8 @@ pub(crate) struct Party {
     pub(crate) label: String,
     pub(crate) port: usize,
     pub(crate) registered: bool,
+    /// It has a row in the table of the core, which `show` lists.
+    pub(crate) listed: bool,
     pub(crate) token: String,
     pub(crate) since: SystemTime,
     pub(crate) ring_mode: RingMode,
@@ -109,6 +111,7 @@ impl World {
             label: label.clone(),
             port: FIRST_PORT + id,
             registered: false,
+            listed: false,
             token: String::new(),
             since: SystemTime::now(),
             ring_mode: RingMode::default(),
@@ -125,11 +128,23 @@ impl World {
             return;
         };
         party.registered = registered;
+        party.listed = registered;
         if registered {
             party.token = token;
             party.since = SystemTime::now();
         }
         let event = party.event(subclass);
+        // The core keeps one row for each user, unless `multiple-registrations` of its own configuration says otherwise: a REGISTER
+        // takes the place of the one that was there, and an unregistration takes it away, whosever it is
+        // (switch_core_sqldb.c, switch_core_add_registration and switch_core_del_registration).
+        if subclass != "sofia::expire" {
+            let user = (party.number.clone(), party.domain.clone());
+            for (other, party) in self.parties.iter_mut().enumerate() {
+                if other != id && (&party.number, &party.domain) == (&user.0, &user.1) {
+                    party.listed = false;
+                }
+            }
+        }
         self.emit(&event);
     }
 
@@ -180,7 +195,7 @@ impl World {
 
     /// Rows of `show registrations as json`.
     pub(super) fn registration_rows(&self) -> Vec<serde_json::Value> {
-        let rows = self.parties.iter().filter(|party| party.registered);
+        let rows = self.parties.iter().filter(|party| party.listed);
         rows.map(|party| {
             let since = party.since.duration_since(UNIX_EPOCH);
             let expires = since.unwrap_or(Duration::ZERO).as_secs() + EXPIRES;
@@ -216,6 +231,7 @@ impl World {
         if registrations == Registrations::Lose {
             for party in &mut self.parties {
                 party.registered = false;
+                party.listed = false;
             }
         }
         self.gone.clear();
