@@ -307,8 +307,14 @@ impl Model {
         prop_assert_eq!(&self.w.wrong, &Vec::<String>::new());
         for report in &self.w.reports[self.reports..] {
             prop_assert!(self.ended.insert(report.id), "{:?} ends twice", report);
-            if report.class == Some(Class::Pushed) && report.end != MoveEnd::Moved {
-                // Who pushed takes it back by itself, and hangs up before: the switch bounds that.
+            let held = matches!(self.w.where_is(report.far_leg.as_str()), Some(At::Hold(_)));
+            let is_pull = report.class.is_some();
+            if is_pull
+                && (held || report.class == Some(Class::Pushed))
+                && report.end != MoveEnd::Moved
+            {
+                // Who pushed takes it back by itself, and hangs up before: the switch bounds that. While events are late the
+                // call may look like another one to the core.
                 self.w.held_by_itself.insert(report.far_leg.clone());
             }
         }

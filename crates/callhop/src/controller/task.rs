@@ -22,7 +22,7 @@ use super::orders::{Order, Orders};
 use super::spans::Spans;
 use super::{DirectorySync, Journal, Metrics, REFRESH_TIMEOUT, Switches, directory};
 use crate::config::Config;
-use crate::switch::Caller;
+use crate::switch::{Caller, RunError};
 
 /// How long writing a route may take: the switch waits a second for the answer (dialplan, `timeout 1`).
 const STORE_TIMEOUT: Duration = Duration::from_millis(400);
@@ -620,6 +620,8 @@ impl CoreTask {
                         handle.send(Input::Contacts(name.clone(), device, contacts));
                     }
                     Ok(None) => {}
+                    // Once the switch is read again it is asked for all.
+                    Err(RunError::Down) => return,
                     Err(error) => {
                         warn!(switch = %name, %device, %error, "the contacts of a device are not known");
                     }

@@ -362,8 +362,11 @@ impl Driver {
         while Instant::now() < caught_up
             && let Some(device) = unasked.next()
         {
-            if let Some(contacts) = self.contacts(link, &device).await {
-                registrations.insert(device, contacts);
+            match self.contacts(link, &device).await {
+                Some(contacts) => drop(registrations.insert(device, contacts)),
+                // The next question says so.
+                None if !link.is_up().await => break,
+                None => {}
             }
         }
         sleep_until(caught_up).await;
