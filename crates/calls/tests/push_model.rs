@@ -309,12 +309,11 @@ impl Model {
             prop_assert!(self.ended.insert(report.id), "{:?} ends twice", report);
             let held = matches!(self.w.where_is(report.far_leg.as_str()), Some(At::Hold(_)));
             let is_pull = report.class.is_some();
-            if is_pull
-                && (held || report.class == Some(Class::Pushed))
-                && report.end != MoveEnd::Moved
-            {
-                // Who pushed takes it back by itself, and hangs up before: the switch bounds that. While events are late the
-                // call may look like another one to the core.
+            let is_pushed = report.class == Some(Class::Pushed);
+            // A pull of what was pushed that comes to nothing, and whatever ends while events are late, so that the core sees
+            // another call than there is: the hold of the far end is bounded by the switch alone. How it ends is looked at.
+            let by_itself = is_pushed || is_pull && held || self.link == Link::Late;
+            if by_itself && report.end != MoveEnd::Moved {
                 self.w.held_by_itself.insert(report.far_leg.clone());
             }
         }
