@@ -307,13 +307,8 @@ impl Model {
         prop_assert_eq!(&self.w.wrong, &Vec::<String>::new());
         for report in &self.w.reports[self.reports..] {
             prop_assert!(self.ended.insert(report.id), "{:?} ends twice", report);
-            let held = matches!(self.w.where_is(report.far_leg.as_str()), Some(At::Hold(_)));
-            let is_pull = report.class.is_some();
-            let is_pushed = report.class == Some(Class::Pushed);
-            // A pull of what was pushed that comes to nothing, and whatever ends while events are late, so that the core sees
-            // another call than there is: the hold of the far end is bounded by the switch alone. How it ends is looked at.
-            let by_itself = is_pushed || is_pull && held || self.link == Link::Late;
-            if by_itself && report.end != MoveEnd::Moved {
+            if report.class == Some(Class::Pushed) && report.end != MoveEnd::Moved {
+                // Who pushed takes it back by itself, and hangs up before: the switch bounds that.
                 self.w.held_by_itself.insert(report.far_leg.clone());
             }
         }
