@@ -8,7 +8,10 @@ use callhop_tests::{
 
 use crate::{
     chromium::Browser,
-    stage::{COLLEAGUE, OWN, PATIENCE, Stage, button, clean, is_open, is_there, live, row, shows},
+    stage::{
+        COLLEAGUE, OWN, PATIENCE, Stage, button, clean, give_token, is_open, is_there, live, row,
+        shows,
+    },
 };
 
 /// Which keys a field for times takes depends on the language of the browser.
@@ -42,14 +45,12 @@ fn a_token_is_asked_for_when_it_is_needed_and_can_be_forgotten() -> Result<()> {
         &router.replace("callhop_", "callhop_0")[..72],
         "café",
     ] {
-        page.write("#token-input", wrong)?;
-        page.click("#token-dialog .main")?;
+        give_token(&page, wrong)?;
         shows(&page, "#token-error", "token")?;
         is_open(&page, "token-dialog", true)?;
     }
     // One that may only look is known, and not enough.
-    page.write("#token-input", &looker)?;
-    page.click("#token-dialog .main")?;
+    give_token(&page, &looker)?;
     shows(
         &page,
         "#token-text",
@@ -59,8 +60,7 @@ fn a_token_is_asked_for_when_it_is_needed_and_can_be_forgotten() -> Result<()> {
 
     page.click(&button(OWN, "route"))?;
     shows(&page, "#token-dialog", "which read has not")?;
-    page.write("#token-input", &router)?;
-    page.click("#token-dialog .main")?;
+    give_token(&page, &router)?;
     // And on with what it was needed for.
     is_open(&page, "route-dialog", true)?;
     page.click("#route-dialog [data-close]")?;
@@ -78,8 +78,7 @@ fn a_token_is_asked_for_when_it_is_needed_and_can_be_forgotten() -> Result<()> {
     is_open(&page, "token-dialog", true)?;
 
     // The admin takes one away while its page is open.
-    page.write("#token-input", &router)?;
-    page.click("#token-dialog .main")?;
+    give_token(&page, &router)?;
     is_open(&page, "route-dialog", true)?;
     let args = ["token", "remove", "route"];
     stage.site.controller().cli(&args)?.ok()?;

@@ -7,7 +7,7 @@ use callhop_tests::site::Site as _;
 
 use crate::{
     controls::set_route,
-    stage::{OWN, Stage, button, clean, is_open, is_there, live, row, shows},
+    stage::{OWN, Stage, button, clean, give_token, is_open, is_there, live, row, shows},
 };
 
 /// Lets the controller listen for other machines, and returns the address of the page there.
@@ -43,8 +43,7 @@ fn nothing_is_shown_without_a_token() -> Result<()> {
     shows(&page, "#link", "A token is needed to look")?;
     is_there(&page, &row(OWN), false)?;
 
-    page.write("#token-input", &looker)?;
-    page.click("#token-dialog .main")?;
+    give_token(&page, &looker)?;
     live(&page)?;
     shows(&page, &row(OWN), "all devices")?;
     shows(&page, "#token-text", "Token read: you can look")?;
@@ -52,8 +51,7 @@ fn nothing_is_shown_without_a_token() -> Result<()> {
     // One that may more, for what needs it.
     page.click(&button(OWN, "route"))?;
     shows(&page, "#token-dialog", "which read has not")?;
-    page.write("#token-input", &router)?;
-    page.click("#token-dialog .main")?;
+    give_token(&page, &router)?;
     is_open(&page, "route-dialog", true)?;
     page.click("#route-dialog [data-close]")?;
     set_route(&page, OWN, "device 1002")?;

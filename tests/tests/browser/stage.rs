@@ -158,6 +158,12 @@ pub(crate) fn is_there(browser: &Browser, selector: &str, there: bool) -> Result
     Ok(())
 }
 
+/// Types a token into the dialog that asks for one.
+pub(crate) fn give_token(page: &Browser, token: &str) -> Result<()> {
+    page.write("#token-input", token)?;
+    page.click("#token-dialog .main")
+}
+
 /// Waits until a dialog is open, or no more.
 pub(crate) fn is_open(browser: &Browser, id: &str, open: bool) -> Result<()> {
     browser.until(&format!("document.getElementById('{id}').open === {open}"))?;
