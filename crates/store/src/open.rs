@@ -23,6 +23,9 @@ static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 /// The key of PostgreSQL's advisory lock for starts: "callhop" in ASCII. Locks are per database.
 const STARTING: i64 = 0x63_61_6c_6c_68_6f_70;
 
+/// Another connection has the file's lock (sqlite.org/rescode.html#busy).
+const SQLITE_BUSY: &str = "5";
+
 /// Opens the store, creates the file of an SQLite one, and brings the database to this program's version.
 ///
 /// | url | database |
@@ -68,9 +71,10 @@ async fn open_sqlite(path: &str, options: &Options) -> Result<Arc<dyn Store>, Op
         .create_if_missing(true)
         .busy_timeout(options.long_timeout.mul_f32(0.8))
         .journal_mode(SqliteJournalMode::Wal);
+    let connecting = connect_in_wal(&starter);
     migrate::<SqliteConnection>(
         &location,
-        &starter,
+        connecting,
         options,
         &SQLITE,
         "BEGIN IMMEDIATE",
@@ -80,6 +84,24 @@ async fn open_sqlite(path: &str, options: &Options) -> Result<Arc<dyn Store>, Op
     Ok(Arc::new(Database::<SqliteConnection>::new(
         location, options, reader, writer,
     )))
+}
+
+/// A connection to a file that is in WAL mode.
+///
+/// SQLite waits for no lock where a reader becomes a writer, since two of them would wait for each other (btree.c,
+/// `sqlite3BtreeBeginTrans`), and that is how the mode of a file changes (`sqlite3BtreeSetVersion`). So of programs that
+/// start on a new file at once, some are told at once that it is busy. They come again, until the caller's time is
+/// up: whoever finds the mode set needs no lock.
+async fn connect_in_wal(starter: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    const AGAIN: Duration = Duration::from_millis(5);
+    loop {
+        match starter.connect().await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(SQLITE_BUSY) => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            connected => return connected,
+        }
+    }
 }
 
 async fn open_postgres(url: &str, options: &Options) -> Result<Arc<dyn Store>, OpenError> {
@@ -115,7 +137,16 @@ async fn open_postgres(url: &str, options: &Options) -> Result<Arc<dyn Store>, O
     let writer = bounded(options.timeout);
     let reader = bounded(options.long_timeout).options([("default_transaction_read_only", "on")]);
     let lock = format!("SELECT pg_advisory_xact_lock({STARTING})");
-    migrate::<PgConnection>(&location, &base, options, &POSTGRES, "BEGIN", Some(&lock)).await?;
+    let connecting = base.connect();
+    migrate::<PgConnection>(
+        &location,
+        connecting,
+        options,
+        &POSTGRES,
+        "BEGIN",
+        Some(&lock),
+    )
+    .await?;
     Ok(Arc::new(Database::<PgConnection>::new(
         location, options, reader, writer,
     )))
@@ -124,7 +155,7 @@ async fn open_postgres(url: &str, options: &Options) -> Result<Arc<dyn Store>, O
 /// Brings a database to this program's version, on a connection of its own.
 async fn migrate<C>(
     location: &str,
-    options: &C::Options,
+    connecting: impl Future<Output = Result<C, sqlx::Error>>,
     limits: &Options,
     migrator: &Migrator,
     begin: &'static str,
@@ -132,7 +163,6 @@ async fn migrate<C>(
 ) -> Result<(), OpenError>
 where
     C: Connection + Migrate,
-    C::Options: ConnectOptions<Connection = C>,
     for<'c> &'c mut C: Executor<'c, Database = C::Database>,
 {
     let failed = |source: MigrateError| match source {
@@ -150,8 +180,7 @@ where
         },
     };
     let work = async {
-        let connecting = tokio::time::timeout(limits.timeout, options.connect());
-        let mut connection = match connecting.await {
+        let mut connection = match tokio::time::timeout(limits.timeout, connecting).await {
             Ok(connected) => connected.map_err(|source| OpenError::Unavailable {
                 location: location.to_owned(),
                 source: source.into(),

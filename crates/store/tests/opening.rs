@@ -3,10 +3,11 @@
 // The helpers are tests too: what they cannot go on without ends them.
 #![allow(clippy::unwrap_used)]
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, str::FromStr, sync::Arc, time::Duration};
 
 use callhop_calls::id::UnixTime;
 use callhop_store::{Actor, OpenError, Options, Store, open, testing::PASSWORD};
+use sqlx::{ConnectOptions, Executor, sqlite::SqliteConnectOptions};
 
 mod common;
 
@@ -77,6 +78,20 @@ async fn eight_starts_on_a_new_file() {
     for _ in 0..5 {
         eight_starts_at_once_all_succeed(common::sqlite()).await;
     }
+}
+
+/// SQLite itself does not wait there: see `connect_in_wal`.
+#[tokio::test]
+async fn a_start_waits_for_whoever_writes_to_a_new_file() {
+    let place = common::sqlite();
+    let file = SqliteConnectOptions::from_str(&place.url).unwrap();
+    let mut other = file.create_if_missing(true).connect().await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let mut start = Box::pin(open(&place.url, Options::default()));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut start).await;
+    assert!(early.is_err(), "{:?}", early.map(|store| store.is_ok()));
+    other.execute("COMMIT").await.unwrap();
+    assert_eq!(start.await.unwrap().revision().await.unwrap().get(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
