@@ -655,8 +655,13 @@ impl Core {
                 let pushed = switch.pushes.to_take_back(extension, from.as_ref(), is_own);
                 let pushed = pushed.and_then(|id| self.take_back(&name, id));
                 match (pushed, found) {
-                    // A recall rings: what has to be told to the ringing phones is known.
-                    (Some(pushed), Ok(Some(best))) if best.far_leg == pushed.far_leg => best,
+                    // A recall rings: what has to be told to the ringing phones is known. That who pushed still talks to the
+                    // far end is old news.
+                    (Some(pushed), Ok(Some(best)))
+                        if best.far_leg == pushed.far_leg && best.old_leg != pushed.old_leg =>
+                    {
+                        best
+                    }
                     (Some(pushed), _) => Candidate::pushed(&pushed),
                     (None, Ok(Some(best))) => {
                         return Err(PullRefusal::MoveUnderWay(best.device).into());

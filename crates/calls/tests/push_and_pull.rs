@@ -190,6 +190,22 @@ fn rule_2_4_8_a_pull_that_comes_to_nothing_leaves_nobody_alone() {
         },
         "settle far, failed: taken back, pull far, failed: new leg gone, recall far",
     );
+    check_roles(
+        "the same, and that the call was taken apart is told only when all is over",
+        |w| {
+            w.hold_back();
+            w.key("d1");
+            w.obeys();
+            w.said();
+            w.dials("new=1002", "*33");
+            w.hangs_up("d1");
+            w.hangs_up("new");
+            for event in w.let_go() {
+                w.event(event);
+            }
+        },
+        "settle far, failed: taken back, pull far, failed: new leg gone, recall far",
+    );
 }
 
 #[test]

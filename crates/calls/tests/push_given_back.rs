@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use callhop_calls::core::MoveEnd;
-use support::check_roles;
+use support::{World, check_roles};
 
 #[test]
 fn rule_2_4_5_star_gives_the_call_back_without_a_tone() {
@@ -262,9 +262,53 @@ fn a_call_that_was_never_taken_apart_is_left_alone() {
         |w| {
             w.key("d1");
             w.digits("d1", "2*");
+            w.wanted.clear();
             w.sleep();
+            w.obeys();
             assert_eq!(w.bond("far"), "talks to d1");
         },
-        "split d1 far, give back d1, settle far, failed: cancelled",
+        "split d1 far, give back d1, read d1 far, settle far, failed: cancelled",
+    );
+}
+
+#[test]
+fn a_far_end_that_waits_is_not_taken_for_one_that_talks() {
+    let parted_untold = |w: &mut World| {
+        w.hold_back();
+        w.key("d1");
+        w.digits("d1", "2*");
+        w.obeys();
+        w.sleep();
+    };
+    check_roles(
+        "that the two were taken apart is not told, and who pushed does not take the call back",
+        |w| {
+            parted_untold(w);
+            w.obeys();
+            assert_eq!(w.bond("far"), "alone");
+            w.sleep();
+        },
+        "split d1 far, give back d1, read d1 far, recall far, release d1",
+    );
+    check_roles(
+        "that it was given back is not told either",
+        |w| {
+            parted_untold(w);
+            w.walks("d1");
+            w.obeys();
+        },
+        "split d1 far, give back d1, read d1 far, settle far, failed: cancelled",
+    );
+    check_roles(
+        "the bridge is told before the end of the one before it",
+        |w| {
+            parted_untold(w);
+            w.walks("d1");
+            let mut late = w.let_go();
+            late.reverse();
+            late.into_iter().for_each(|event| w.event(event));
+            w.sleep();
+        },
+        "split d1 far, give back d1, read d1 far, settle far, failed: cancelled",
     );
 }

@@ -422,7 +422,7 @@ fn config() -> ProptestConfig {
     let asked = ProptestConfig::default();
     let is_default = std::env::var_os("PROPTEST_CASES").is_none();
     ProptestConfig {
-        cases: if is_default { 200 } else { asked.cases },
+        cases: if is_default { 1000 } else { asked.cases },
         failure_persistence: None,
         ..asked
     }

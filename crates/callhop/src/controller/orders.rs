@@ -9,7 +9,7 @@ use std::sync::Arc;
 use callhop_calls::core::{Input, OfferOrder, RingOrder, SplitOrder};
 use callhop_calls::id::{ChannelId, SwitchName};
 use tokio::sync::mpsc;
-use tracing::{Instrument as _, Span, debug, error};
+use tracing::{Instrument as _, Span, debug, error, warn};
 
 use super::{Core, Journal};
 use crate::switch::Switch;
@@ -31,6 +31,8 @@ pub(super) enum Order {
     Release(ChannelId),
     /// The far leg talks again.
     Settle(ChannelId),
+    /// Both legs are read again.
+    Read(Vec<ChannelId>),
     /// What was dialled was meant for the application that the leg is in.
     ReturnCode(ChannelId, String),
 }
@@ -127,6 +129,19 @@ impl Worker {
             Order::Settle(leg) => {
                 let done = switch.settle(&leg).await;
                 ("settle", leg, done)
+            }
+            Order::Read(legs) => {
+                match switch.read(legs).await {
+                    Ok((read, absent)) => {
+                        let input = Input::Reread(self.name.clone(), read, absent);
+                        self.core.send(input);
+                    }
+                    // The core asks again.
+                    Err(error) => {
+                        warn!(switch = %self.name, %error, "the legs of a push can't be read")
+                    }
+                }
+                return;
             }
             Order::ReturnCode(leg, code) => {
                 let done = switch.return_code(&leg, &code).await;

@@ -457,6 +457,11 @@ impl CoreTask {
             Output::Recall(switch, leg) => self.order(&switch, &leg.clone(), Order::Recall(leg)),
             Output::Release(switch, leg) => self.order(&switch, &leg.clone(), Order::Release(leg)),
             Output::Settled(switch, leg) => self.order(&switch, &leg.clone(), Order::Settle(leg)),
+            Output::Reread(switch, legs) => {
+                if let Some(leg) = legs.first().cloned() {
+                    self.order(&switch, &leg, Order::Read(legs));
+                }
+            }
             Output::NoPush(switch, leg, refusal) => {
                 self.metrics.refused(refusal.word());
                 info!(%switch, %leg, cause = refusal.word(), why = %refusal, "nothing to push");

@@ -33,8 +33,9 @@ pub enum Input {
     Resynced(SwitchName, Vec<SnapshotLeg>),
     /// The minute's comparison: legs that differed and were read again, and legs that the switch does not have.
     Reconciled(SwitchName, Vec<SnapshotLeg>, Vec<ChannelId>),
-    /// The legs of [`Core::legs_to_ask`](super::Core::legs_to_ask), read again before a star code is answered because
-    /// their events may still be on the way: how they are, and which of them the switch does not have any more.
+    /// Legs that were read again because their events may still be on the way, those of
+    /// [`Core::legs_to_ask`](super::Core::legs_to_ask) before a star code is answered, or those of [`Output::Reread`](super::Output::Reread):
+    /// how they are, and which of them the switch does not have any more.
     Reread(SwitchName, Vec<SnapshotLeg>, Vec<ChannelId>),
     /// A device has these contacts now; none means that it is not registered.
     Contacts(SwitchName, DeviceId, Vec<String>),

@@ -106,6 +106,8 @@ pub(super) enum Happened {
     NotSplit,
     /// Time has passed.
     Time,
+    /// Time has passed, and nothing has been told yet of the legs having been taken apart: what the switch reports is late.
+    TimeUntold,
 }
 
 /// What a push wants.
@@ -113,6 +115,8 @@ pub(super) enum Happened {
 pub(super) enum Step {
     /// The journal shall know the new state.
     Note,
+    /// Both legs shall be read again.
+    Read,
     /// Ring the target.
     Ring,
     /// The old leg shall take the far leg back, after the refusal tone or without.
@@ -140,7 +144,8 @@ pub(super) struct Push {
     pub(super) state: State,
     /// Whom the number means, once it has been dialled.
     pub(super) target: Option<RingTarget>,
-    /// Since when the old leg and the far leg had talked when the code was dialled: what is told of that bridge is old news.
+    /// The newest that had been told of the bridge of old leg and far leg when the code was dialled: what is not younger is
+    /// old news.
     pub(super) talked_since: Sequence,
     old_is_there: bool,
     digit_timeout: Duration,
@@ -277,7 +282,8 @@ impl Push {
             Happened::Star => self.star(now),
             Happened::Number(meaning) => self.number(meaning, now),
             Happened::Time if self.until() <= now => self.time(now),
-            Happened::Time => Vec::new(),
+            Happened::TimeUntold if self.until() <= now => self.time_untold(now),
+            Happened::Time | Happened::TimeUntold => Vec::new(),
         }
     }
 
@@ -455,6 +461,21 @@ impl Push {
             State::Completing { .. } => self.failed(MoveEnd::NoBridge, now),
             State::GivingBack { .. } => self.recall(now),
             State::Recalling { .. } => vec![Step::End(MoveEnd::RecallFailed, None)],
+        }
+    }
+
+    /// Neither a call that goes on may be broken off, nor a far end that waits be taken for one that talks.
+    fn time_untold(&mut self, now: Duration) -> Vec<Step> {
+        match &mut self.state {
+            // The old leg takes the far end back only if that talks to nobody.
+            State::Collecting { .. } => self.time(now),
+            State::Ringing { until }
+            | State::Completing { until, .. }
+            | State::GivingBack { until, .. }
+            | State::Recalling { until } => {
+                *until = now + BRIDGE_LIMIT;
+                vec![Step::Read]
+            }
         }
     }
 

@@ -165,7 +165,7 @@ impl Core {
         let far = far.filter(|far| far.progress == Progress::Answered);
         let far = far.ok_or(PushKeyRefusal::NoFarEnd)?;
         let (far_device, party) = (far.device.clone(), far.party.clone());
-        let talked_since = far.since;
+        let talked_since = far.since.max(far.bridge_told());
         let policy = self.policy(&extension.domain).clone();
         let recall = self
             .resolve(switch, &extension)
@@ -345,6 +345,10 @@ impl Core {
                     stage: open.stage,
                     to: open.to.clone(),
                 }),
+                Step::Read => {
+                    let legs = vec![open.old_leg.clone(), open.far_leg.clone()];
+                    Output::Reread(name.clone(), legs)
+                }
                 Step::Ring => match self.ring_order(name, id) {
                     Some(order) => Output::Ring(Box::new(order)),
                     None => continue,
@@ -527,14 +531,15 @@ impl Core {
         let pushes = switch.pushes.all.values();
         let mut due: Vec<_> = pushes
             .filter(|push| push.until() <= self.now.mono)
-            .map(|push| (push.open.id, talks_now(switch, push)))
+            .map(|push| (push.open.id, shown(switch, push)))
             .collect();
         due.sort();
-        for (id, talks) in due {
-            match talks {
-                // It was never taken apart, or its bridge was missed: nothing is done to a call that goes on.
-                Some(peer) => self.far_talks(name, id, peer),
-                None => self.push_happened(name, id, Happened::Time),
+        for (id, shown) in due {
+            match shown {
+                // Its bridge was missed: nothing is done to a call that goes on.
+                FarEnd::Talks(peer) => self.far_talks(name, id, peer),
+                FarEnd::Untold => self.push_happened(name, id, Happened::TimeUntold),
+                FarEnd::Apart => self.push_happened(name, id, Happened::Time),
             }
         }
     }
@@ -584,7 +589,10 @@ impl Core {
             .pushes
             .all
             .values()
-            .filter_map(|push| Some((push.open.id, talks_now(switch, push)?)))
+            .filter_map(|push| match shown(switch, push) {
+                FarEnd::Talks(peer) => Some((push.open.id, peer)),
+                FarEnd::Untold | FarEnd::Apart => None,
+            })
             .collect();
         talks.sort();
         for (id, peer) in talks {
@@ -620,12 +628,33 @@ struct Ringing {
     timeout: Duration,
 }
 
-/// To whom the far leg talks, if that is not just who pushes while the two have been told to part.
-fn talks_now(switch: &Switch, push: &Push) -> Option<ChannelId> {
-    let peer = switch.tracker.leg(&push.open.far_leg)?.peer()?;
-    let rings = switch.tracker.leg(peer)?.progress < Progress::Answered;
-    let parting = matches!(push.state, State::Collecting { .. }) && *peer == push.open.old_leg;
-    (!rings && !parting).then(|| peer.clone())
+/// What the tracker shows of a far leg.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum FarEnd {
+    /// It talks to that leg.
+    Talks(ChannelId),
+    /// It talks to who pushes, and nothing else has been told since the code was dialled.
+    Untold,
+    /// It talks to nobody, or is about to part from who pushes.
+    Apart,
+}
+
+fn shown(switch: &Switch, push: &Push) -> FarEnd {
+    let tracker = &switch.tracker;
+    let far = tracker.leg(&push.open.far_leg);
+    let Some((far, peer)) = far.and_then(|far| Some((far, far.peer()?))) else {
+        return FarEnd::Apart;
+    };
+    let rings = tracker
+        .leg(peer)
+        .is_none_or(|peer| peer.progress < Progress::Answered);
+    let to_pusher = *peer == push.open.old_leg;
+    let parting = to_pusher && matches!(push.state, State::Collecting { .. });
+    match () {
+        () if rings || parting => FarEnd::Apart,
+        () if to_pusher && far.bridge_told() <= push.talked_since => FarEnd::Untold,
+        () => FarEnd::Talks(peer.clone()),
+    }
 }
 
 /// The push whose far leg has been bridged to this leg before it was answered, as it is now. Who pushes has been answered

@@ -312,6 +312,11 @@ impl Leg {
         (is_told && self.arming < wanted && self.arming_ordered < wanted).then_some(wanted)
     }
 
+    /// The number of the newest report of a bridge: one that only repeats what was known counts here, and not in `since`.
+    pub(crate) fn bridge_told(&self) -> Sequence {
+        self.pairing.set()
+    }
+
     /// The leg that it talks to.
     #[must_use]
     pub fn peer(&self) -> Option<&ChannelId> {

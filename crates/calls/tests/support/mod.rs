@@ -405,6 +405,10 @@ impl World {
             Output::Recall(_, far_leg) => format!("recall {far_leg}"),
             Output::Release(_, leg) => format!("release {leg}"),
             Output::Settled(_, leg) => format!("settle {leg}"),
+            Output::Reread(_, legs) => {
+                let legs: Vec<_> = legs.iter().map(ToString::to_string).collect();
+                format!("read {}", legs.join(" "))
+            }
             Output::ReturnCode(_, leg, code) => format!("return {code} to {leg}"),
             Output::NoPush(_, leg, refusal) => format!("no push {leg}: {}", refusal.word()),
             Output::Offer(order) => format!("offer rings {}", whom(&order.target)),
@@ -730,6 +734,14 @@ impl World {
     /// Before a star code of that device is answered, the driver reads the legs again on which the answer depends.
     pub fn rereads(&mut self, of: &str) {
         let legs = self.core.legs_to_ask(&self.switch, &device(of));
+        self.reads(legs);
+    }
+
+    /// The driver reads these legs, if it has a link.
+    fn reads(&mut self, legs: Vec<ChannelId>) {
+        if !self.core.switch(&self.switch).unwrap().is_fresh() {
+            return;
+        }
         let (there, absent): (Vec<_>, Vec<_>) = legs
             .into_iter()
             .partition(|id| self.truth().legs.contains_key(id));

@@ -42,6 +42,7 @@ pub(super) fn is_order(output: &Output) -> bool {
             | Output::Recall(..)
             | Output::Release(..)
             | Output::Settled(..)
+            | Output::Reread(..)
     )
 }
 
@@ -214,6 +215,10 @@ impl World {
                 if let Some(it) = self.truth().legs.get_mut(&far) {
                     it.held_after_bridge = None;
                 }
+            }
+            Output::Reread(switch, legs) => {
+                self.switch = switch;
+                self.reads(legs);
             }
             other => unreachable!("{other:?} is no order of a push"),
         }
