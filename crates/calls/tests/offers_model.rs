@@ -121,7 +121,9 @@ impl Life {
                     return;
                 };
                 let legs = self.w.legs();
-                if legs.contains(&asker) && legs.contains(&far) && asker != far {
+                // Who asked twice has one dialplan all the same, and does not go on in it once the two talk.
+                let has_it = self.w.talks_truly_to(&asker) == Some(far.clone());
+                if legs.contains(&asker) && legs.contains(&far) && asker != far && !has_it {
                     self.w.intercepts(&asker, &far);
                 }
             }
