@@ -53,6 +53,14 @@ pub fn callhop(target: &Path) -> Result<PathBuf> {
     let (_, profile) = profile()?;
     // The cargo that runs this, or whichever there is: a toolchain's own one would not tell rustc which toolchain it is.
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // It is not to see which package has started it: build scripts would run again for that (ring's does), and everything that
+    // depends on them would be built again.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&*name);
+        }
+    }
     cargo.args([
         "build",
         "--quiet",

@@ -156,11 +156,9 @@ pub trait Questions {
         answer: Option<&Answer>,
     ) -> Result<(), RunError>;
 
-    /// The contacts of a device; `None` if those that the switch has listed and reported are all.
-    ///
-    /// # Errors
-    /// The switch can't be asked.
-    async fn contacts(&self, device: &DeviceId) -> Result<Option<Vec<String>>, RunError>;
+    /// These devices have come into the directory: the core is told of the contacts that the switch has neither listed nor
+    /// reported. A switch that is away is asked for all once it is back.
+    fn ask_contacts(&self, devices: Vec<DeviceId>);
 
     /// Lets a lamp be lit, or dark, on every phone that watches it.
     ///

@@ -533,12 +533,8 @@ impl Core {
             self.directory.insert(extension);
         }
         if !devices.is_empty() {
-            // Until a switch has been read it asks for all of them.
-            let read = self
-                .switches
-                .iter()
-                .filter(|(_, it)| it.contacts.is_complete());
-            let names: BTreeSet<_> = read.map(|(name, _)| name.clone()).collect();
+            // Also of a switch that is being read: for whom it is asked then has been settled at the beginning.
+            let names: BTreeSet<_> = self.switches.keys().cloned().collect();
             let ask = names
                 .into_iter()
                 .map(|name| Output::AskContacts(name, devices.clone()));

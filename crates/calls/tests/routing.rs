@@ -214,6 +214,15 @@ fn rule_2_5_2_a_chain_that_loops_or_is_too_long_is_cut_at_routing() {
 }
 
 #[test]
+fn a_device_that_comes_while_a_switch_is_read_is_asked_for() {
+    // When the reading began the directory had not been read, so nobody was asked for.
+    let mut w = World::unconnected(Policy::default());
+    w.asked_for.clear();
+    w.have("7000", &["7001"]);
+    assert!(w.asked_for.contains("7001"), "{:?}", w.asked_for);
+}
+
+#[test]
 fn rule_2_5_2_a_route_that_leads_nowhere_rings_the_devices_there() {
     let mut w = World::new();
     w.set_route("1000", Some(route("device 1003")));

@@ -55,8 +55,7 @@ fn esl(_args: &EslArgs) -> anyhow::Result<()> {
 
 /// Runs a program of the workspace, built for speed, and ends as it does.
 fn cargo(which: &[&str], args: &[std::ffi::OsString]) -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = std::process::Command::new(cargo)
+    let status = crate::cargo::command()
         .args(["run", "--release"])
         .args(which)
         .arg("--")

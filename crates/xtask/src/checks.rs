@@ -185,7 +185,7 @@ fn run_cargo<A: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = A>,
 ) -> anyhow::Result<ExitStatus> {
     println!("== {what}");
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    crate::cargo::command()
         .args(arguments)
         .status()
         .context("can't start cargo")

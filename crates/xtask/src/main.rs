@@ -1,6 +1,7 @@
 //! Helper commands of the workspace: `cargo xtask <command>`.
 
 mod bench;
+mod cargo;
 mod checks;
 mod package;
 

@@ -17,7 +17,7 @@ const MADE: &str = "target/release/package";
 pub(crate) fn deb(arguments: &[String]) -> anyhow::Result<()> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = || {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = crate::cargo::command();
         cargo.current_dir(&workspace);
         cargo
     };

@@ -22,7 +22,7 @@ use super::orders::{Order, Orders};
 use super::spans::Spans;
 use super::{DirectorySync, Journal, Metrics, REFRESH_TIMEOUT, Switches, directory};
 use crate::config::Config;
-use crate::switch::{Caller, RunError};
+use crate::switch::Caller;
 
 /// How long writing a route may take: the switch waits a second for the answer (dialplan, `timeout 1`).
 const STORE_TIMEOUT: Duration = Duration::from_millis(400);
@@ -418,7 +418,11 @@ impl CoreTask {
                     let _ = queue.send((extension, answer));
                 }
             }
-            Output::AskContacts(switch, devices) => self.ask_contacts(switch, devices),
+            Output::AskContacts(switch, devices) => {
+                if let Some(switch) = self.switches.get(&switch) {
+                    switch.ask_contacts(devices);
+                }
+            }
             Output::Lamp(switch, lamp, lit) => {
                 if let Some(lamps) = self.lamps.get(&switch) {
                     lamps.show(lamp, lit);
@@ -610,28 +614,6 @@ impl CoreTask {
                 }
             };
             core.send(Input::RouteStored(ask, result));
-        });
-    }
-
-    fn ask_contacts(&self, name: SwitchName, devices: Vec<DeviceId>) {
-        let Some(switch) = self.switches.get(&name).cloned() else {
-            return;
-        };
-        let handle = self.handle.clone();
-        tokio::spawn(async move {
-            for device in devices {
-                match switch.contacts(&device).await {
-                    Ok(Some(contacts)) => {
-                        handle.send(Input::Contacts(name.clone(), device, contacts));
-                    }
-                    Ok(None) => {}
-                    // Once the switch is read again it is asked for all.
-                    Err(RunError::Down) => return,
-                    Err(error) => {
-                        warn!(switch = %name, %device, %error, "the contacts of a device are not known");
-                    }
-                }
-            }
         });
     }
 

@@ -10,7 +10,7 @@ use callhop_calls::id::{ChannelId, DeviceId, ExtensionId};
 use callhop_calls::lamp::Lamp;
 use callhop_esl::word::{AppArg, DialString, HashKey, Uuid36, VarName, VarValue, Word};
 use callhop_esl::{Api, ApiReply, CommandError, CommandLink, Event, EventName};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -27,6 +27,8 @@ const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 #[derive(Debug, Clone)]
 pub(super) struct Up {
     pub(super) link: Arc<CommandLink>,
+    /// Devices that have come into the directory.
+    pub(super) new_devices: mpsc::UnboundedSender<DeviceId>,
     /// Whether the switch has been read since.
     pub(super) read: bool,
 }
@@ -207,8 +209,13 @@ impl Questions for Commands {
         Ok(())
     }
 
-    async fn contacts(&self, device: &DeviceId) -> Result<Option<Vec<String>>, RunError> {
-        contacts(&*self.link()?, device).await.map(Some)
+    fn ask_contacts(&self, devices: Vec<DeviceId>) {
+        if let Some(up) = &*self.up.borrow() {
+            for device in devices {
+                // The connection may just have ended.
+                let _ = up.new_devices.send(device);
+            }
+        }
     }
 
     // mod_sofia sends it to every phone that has subscribed to the name (sofia_presence.c). Measured: the NOTIFY is on the

@@ -190,9 +190,11 @@ impl Driver {
                 .map_err(at)?,
         );
         backoff.reset();
+        let (new_devices, new) = mpsc::unbounded_channel();
         // Where a call rings can be asked from now on.
         self.commands.send_replace(Some(Up {
             link: link.clone(),
+            new_devices: new_devices.clone(),
             read: false,
         }));
 
@@ -219,6 +221,7 @@ impl Driver {
         self.core.send(Input::Resynced(self.name.clone(), legs));
         self.commands.send_replace(Some(Up {
             link: link.clone(),
+            new_devices,
             read: true,
         }));
         self.metrics.link(&self.name, true);
@@ -232,7 +235,7 @@ impl Driver {
 
         let background = async {
             tokio::select! {
-                () = self.follow_registrations(&link, registered, unasked) => {}
+                () = self.follow_registrations(&link, registered, new, unasked) => {}
                 () = self.reconcile(&link) => {}
                 () = until_down(&link) => {}
             }
@@ -292,13 +295,13 @@ impl Driver {
         devices.await.unwrap_or_default()
     }
 
-    /// Asks for the contacts of each device whose registration has changed; between them for those of `others`, and then of all,
-    /// a portion a minute: a device that has come into the directory later is known only as the switch lists it. Ends with
-    /// the command link.
+    /// Asks for the contacts of each device whose registration has changed; between them for those that have come into the
+    /// directory, for those of `others`, and then of all, a portion a minute. Ends with the command link.
     async fn follow_registrations(
         &self,
         link: &CommandLink,
         mut changed: mpsc::UnboundedReceiver<DeviceId>,
+        mut new: mpsc::UnboundedReceiver<DeviceId>,
         mut others: std::vec::IntoIter<DeviceId>,
     ) {
         let mut round = interval_at(Instant::now() + FIRST_RECONCILE, RECONCILE_EVERY);
@@ -311,6 +314,7 @@ impl Driver {
                     Some(device) => device,
                     None => return,
                 },
+                Some(device) = new.recv() => device,
                 Some(device) = async { others.next() } => device,
                 _ = round.tick() => {
                     let devices = self.devices(first, PORTION).await;

@@ -93,6 +93,8 @@ pub struct World {
     pub orders: Vec<callhop_calls::core::PullOrder>,
     pub splits: Vec<SplitOrder>,
     pub rings: Vec<RingOrder>,
+    /// For whose contacts a switch was to be asked.
+    pub asked_for: BTreeSet<String>,
     /// What was last offered, or withdrawn.
     pub offered: Option<OpenMove>,
     /// Which legs were told to listen for the push code, and whether late.
@@ -215,6 +217,7 @@ impl World {
             orders: Vec::new(),
             splits: Vec::new(),
             rings: Vec::new(),
+            asked_for: BTreeSet::new(),
             offered: None,
             armed: Vec::new(),
             journal: Vec::new(),
@@ -357,6 +360,11 @@ impl World {
                 word
             }
             Output::AskContacts(switch, devices) => {
+                self.asked_for.extend(devices.iter().map(short));
+                if !self.core.switch(&switch).unwrap().is_fresh() {
+                    // It is asked for all of them once it is there.
+                    return;
+                }
                 let devices: Vec<_> = devices.iter().map(ToString::to_string).collect();
                 format!("ask {switch} for {}", devices.join(", "))
             }
