@@ -2,12 +2,15 @@
 //!
 //! Owns the words, not the outcome: each of them says what must be true and fails with what was there instead.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    cast::Phone,
+    cast::{EXTENSIONS, Part, Phone},
     live::ear::told,
     report::{Ledger, Measure},
     site::{Call, CallReport, CallState, Dial, HandOver, Moment, OnRing, Site, Sound},
@@ -399,6 +402,45 @@ impl Stage<'_> {
             "{phone} was refused after the beep"
         );
         Ok(())
+    }
+
+    /// Registers or unregisters a phone, and waits until the controller, which has to be there, knows it.
+    ///
+    /// # Errors
+    /// When that does not happen soon.
+    pub fn register(&mut self, phone: Phone, registered: bool) -> Result<()> {
+        let before = self.contacts_known(phone)?;
+        self.site.register(phone, registered)?;
+        let until = Instant::now() + SOON;
+        loop {
+            let known = self.contacts_known(phone)?;
+            if known != before && (known > before) == registered {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < until,
+                "{phone}, registered: {registered}: the controller knew {before} contacts of its number, and knows {known}"
+            );
+            // A question to the controller.
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// How many phones with the number of this one the controller knows to be registered.
+    fn contacts_known(&mut self, phone: Phone) -> Result<u64> {
+        let Part { user, domain, .. } = phone.part();
+        let device = format!("{user}@{domain}");
+        let owner = EXTENSIONS.iter().find(|(extension, devices)| {
+            extension.ends_with(&format!("@{domain}")) && devices.contains(&user)
+        });
+        let (extension, _) = owner.with_context(|| format!("{device} is nobody's device"))?;
+        let path = format!("/v1/extensions/{extension}/devices");
+        let (_, text) = self.site.controller().get(&path)?;
+        let found: serde_json::Value = serde_json::from_str(&text)?;
+        let devices = found["devices"].as_array();
+        let known = devices.and_then(|all| all.iter().find(|it| it["device"] == device.as_str()));
+        let known = known.and_then(|it| it["switches"][0]["registered"].as_u64());
+        known.with_context(|| format!("the contacts of {device} in {found}"))
     }
 
     /// `caller` dials `number`: exactly these phones ring. The call is given up then.

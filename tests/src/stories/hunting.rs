@@ -64,7 +64,7 @@ fn measured(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 fn every_phone(stage: &mut Stage<'_>) -> Result<()> {
-    stage.site.register(P1001b, true)?;
+    stage.register(P1001b, true)?;
     let all: Vec<Phone> = ALL.iter().copied().chain([P1001b]).collect();
     stage.rings_exactly(Out1, "1000", &all, SOON)?;
     // Whoever answers: the others are told.
@@ -93,7 +93,7 @@ fn every_phone(stage: &mut Stage<'_>) -> Result<()> {
         }
         stage.over(crate::stage::Talk { far, near })?;
     }
-    stage.site.register(P1001b, false)?;
+    stage.register(P1001b, false)?;
     stage.rings_exactly(Out1, "1000", ALL, SOON)
 }
 
@@ -107,7 +107,7 @@ fn nobody_answers(stage: &mut Stage<'_>) -> Result<()> {
     stage.site.wait_hears(Out1, Sound::Ivr, since, SOON)?;
     stage.talking(far)?;
     for phone in ALL {
-        stage.site.register(*phone, false)?;
+        stage.register(*phone, false)?;
     }
     let since = stage.site.now();
     stage.site.hang_up(far)?;
@@ -117,7 +117,7 @@ fn nobody_answers(stage: &mut Stage<'_>) -> Result<()> {
         .wait_hears(Out1, Sound::Ivr, since, SOON)
         .context("with no phone registered");
     for phone in ALL {
-        stage.site.register(*phone, true)?;
+        stage.register(*phone, true)?;
     }
     heard
 }
@@ -185,7 +185,7 @@ fn all_gone(stage: &mut Stage<'_>) -> Result<()> {
 /// A controller that starts learns of every registration, also of those of one device.
 fn restarted(stage: &mut Stage<'_>) -> Result<()> {
     for is_there in [true, false] {
-        stage.site.register(P1001b, is_there)?;
+        stage.register(P1001b, is_there)?;
         stage.site.controller().kill()?;
         stage.site.controller().start()?;
         let more: &[Phone] = if is_there { &[P1001b] } else { &[] };

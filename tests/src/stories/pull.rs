@@ -230,7 +230,7 @@ fn far_end_hangs_up(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 fn two_phones(stage: &mut Stage<'_>) -> Result<()> {
-    stage.site.register(Phone::P1001b, true)?;
+    stage.register(Phone::P1001b, true)?;
     for direction in Direction::BOTH {
         for number in ["*33", "*331001"] {
             let talk = stage.talk(direction, Phone::P1001)?;

@@ -198,7 +198,7 @@ fn wrong_numbers(stage: &mut Stage<'_>) -> Result<()> {
 
 fn unregistered(stage: &mut Stage<'_>) -> Result<()> {
     for phone in COLLEAGUES {
-        stage.site.register(phone, false)?;
+        stage.register(phone, false)?;
     }
     let played = (|| {
         for direction in Direction::BOTH {
@@ -215,7 +215,7 @@ fn unregistered(stage: &mut Stage<'_>) -> Result<()> {
     })();
     // The other stories need them, however this one ended.
     for phone in COLLEAGUES {
-        stage.site.register(phone, true)?;
+        stage.register(phone, true)?;
     }
     played
 }

@@ -45,7 +45,7 @@ fn here_and_back(stage: &mut Stage<'_>) -> Result<()> {
 fn own_device(stage: &mut Stage<'_>) -> Result<()> {
     stage.confirmed(P1001, "*491003")?;
     stage.rings_exactly(Out1, "1000", &[P1003], SOON)?;
-    stage.site.register(P1001b, true)?;
+    stage.register(P1001b, true)?;
     stage.confirmed(P1002, "*491001")?;
     // Both phones of that number.
     stage.rings_exactly(Out1, "1000", &[P1001, P1001b], SOON)
@@ -110,7 +110,7 @@ fn survives(stage: &mut Stage<'_>) -> Result<()> {
 /// `strict`, the default: only that device, and the caller goes where the dialplan sends a call that nobody answers.
 fn phone_is_off(stage: &mut Stage<'_>) -> Result<()> {
     stage.confirmed(P1003, "*50")?;
-    stage.site.register(P1003, false)?;
+    stage.register(P1003, false)?;
     stage.let_ring(ALL)?;
     let since = stage.site.now();
     stage.dial(Out1, "1000")?;
@@ -124,7 +124,7 @@ fn phone_is_off(stage: &mut Stage<'_>) -> Result<()> {
             "{phone} rang"
         );
     }
-    stage.site.register(P1003, true)?;
+    stage.register(P1003, true)?;
     stage.rings_exactly(Out1, "1000", &[P1003], SOON)
 }
 
