@@ -190,6 +190,23 @@ impl Browser {
         Ok(found)
     }
 
+    /// Waits until the page is at an address that begins so. No script can: it ends with the page in which it runs.
+    ///
+    /// # Errors
+    /// It does not get there in time.
+    pub(crate) fn until_at(&self, beginning: &str) -> Result<()> {
+        let client = self.client()?;
+        let arrival = async {
+            while !client.current_url().await?.as_str().starts_with(beginning) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            anyhow::Ok(())
+        };
+        self.runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, arrival).await })
+            .with_context(|| format!("the page is not at {beginning}"))?
+    }
+
     /// The element of a CSS selector.
     fn element(&self, selector: &str) -> Result<Element> {
         let found = self.client()?.find(Locator::Css(selector));

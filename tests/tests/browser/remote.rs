@@ -56,6 +56,13 @@ fn nothing_is_shown_without_a_token() -> Result<()> {
     page.click("#route-dialog [data-close]")?;
     set_route(&page, OWN, "device 1002")?;
     shows(&page, &row(OWN), "only 1002")?;
+    for (path, what) in [("/v1/openapi.json", "\"openapi\":"), ("/metrics", "# EOF")] {
+        page.click(&format!("a[href='{path}']"))?;
+        page.until_at("blob:")?;
+        shows(&page, "body", what)?;
+        page.script("history.back()", Vec::new())?;
+        live(&page)?;
+    }
     page.click("a[href^='/guide']")?;
     shows(&page, "body", "*33")?;
     page.script("history.back()", Vec::new())?;

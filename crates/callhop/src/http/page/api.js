@@ -102,6 +102,21 @@ async function ask(method, path, { headers, body } = {}) {
   }
 }
 
+// A link brings no token along: what it leads to is asked for with the token, and shown as the text that it is.
+for (const link of document.querySelectorAll("a.text")) {
+  link.addEventListener("click", async (event) => {
+    if (!token) return;
+    event.preventDefault();
+    try {
+      const answer = await fetch(link.href, { headers: authorization() });
+      const text = new Blob([await answer.text()], { type: "text/plain; charset=utf-8" });
+      location.assign(URL.createObjectURL(text));
+    } catch {
+      say("Callhop does not answer.");
+    }
+  });
+}
+
 const extensionPath = (id) => `/v1/extensions/${encodeURIComponent(id)}`;
 
 // ---- the stream of events
