@@ -630,6 +630,7 @@ impl Core {
         }
         let found = pull::candidates(&switch.tracker, owner, Some(puller), from);
         let found = found.map(|found| found.into_iter().next());
+        let mut taken_back = None;
         let is_free = |best: &Candidate| {
             let legs = [&asked.new_leg, &best.old_leg, &best.far_leg];
             !legs.iter().any(|leg| switch.is_moving(leg))
@@ -650,6 +651,7 @@ impl Core {
                 let is_own = |far: &ChannelId| puller.has(far, switch.tracker.leg(far));
                 let pushed = switch.pushes.to_take_back(extension, from.as_ref(), is_own);
                 let pushed = pushed.and_then(|id| self.take_back(&name, id));
+                taken_back = pushed.as_ref().map(|pushed| pushed.id);
                 match (pushed, found) {
                     // A recall rings: what has to be told to the ringing phones is known. That who pushed still talks to the
                     // far end is old news.
@@ -703,6 +705,7 @@ impl Core {
             far_leg: best.far_leg,
             codec,
             party,
+            taken_back,
         }));
         Ok(())
     }

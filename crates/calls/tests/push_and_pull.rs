@@ -209,6 +209,18 @@ fn rule_2_4_8_a_pull_that_comes_to_nothing_leaves_nobody_alone() {
 }
 
 #[test]
+fn a_pull_out_of_a_push_says_out_of_which() {
+    let mut w = World::new();
+    w.talks("far", "d1=1001");
+    w.pushes("d1", "2001#");
+    w.dials("new=1002", "*33");
+    assert_eq!(w.orders.last().unwrap().taken_back, Some(w.push_id()));
+    w.talks("far2", "d3=1003");
+    w.dials("other=1002", "*331003");
+    assert_eq!(w.orders.last().unwrap().taken_back, None);
+}
+
+#[test]
 fn a_leg_that_pulls_already_does_not_take_a_push_back_too() {
     check(
         "it asks twice",

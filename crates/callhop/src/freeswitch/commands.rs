@@ -174,6 +174,9 @@ impl Questions for Commands {
                 .filter(|(_, value)| is_displayable(value))
                 .map(|(name, value)| (name, Cow::Borrowed(value.as_str()))),
         );
+        if let Some(push) = order.taken_back {
+            own.push(("callhop_push", push.to_string().into()));
+        }
         for fork in &order.forks {
             self.prepare(fork, vec![("sip_reason", ELSEWHERE.into())])
                 .await;

@@ -5,7 +5,7 @@
 //! | order | on FreeSWITCH |
 //! |---|---|
 //! | split | `uuid_setvar_multi` of both legs, `uuid_dual_transfer` to `callhop_push` and `callhop_hold` |
-//! | ring | `uuid_setvar` of the far leg, `uuid_transfer` to `callhop_hold`, `bgapi originate ... &intercept(<far leg>)` |
+//! | ring | `uuid_setvar` of the far leg, `uuid_transfer` to `callhop_hold`, `bgapi originate ... callhop_target XML <context>` |
 //! | offer | `bgapi originate ... callhop_take XML <context>` |
 //! | give back | `uuid_transfer` of the old leg to `callhop_back` or `callhop_refused` |
 //! | recall | `uuid_transfer` of the far leg to `callhop_recall` |
@@ -25,25 +25,29 @@ use super::commands::{Commands, Variables};
 use super::translate;
 use crate::switch::{PushOrders, RunError, is_displayable};
 
+/// Where a leg goes whose bridge ends without its doing.
+const AFTER_BRIDGE: &str = "transfer_after_bridge";
+
 #[async_trait]
 impl PushOrders for Commands {
     async fn split(&self, order: &SplitOrder) -> Result<(), RunError> {
         let (old_leg, far_leg) = (&order.old_leg, &order.far_leg);
+        let context = &self.dialplan.context;
         let own: Variables<'_> = vec![
             ("callhop_far", far_leg.as_str().into()),
+            ("callhop_push", order.id.to_string().into()),
             ("callhop_push_code", order.code.as_str().into()),
             ("ignore_display_updates", "true".into()),
+            // The partner is transferred first (mod_commands.c, dual_transfer_function). Who notices that its bridge is over
+            // before its own transfer would hang up (switch_ivr_bridge.c, audio_bridge_on_exchange_media).
+            (AFTER_BRIDGE, format!("callhop_push:XML:{context}").into()),
         ];
-        let context = &self.dialplan.context;
         let mut far: Variables<'_> = vec![
             ("callhop_sound", order.hold_sound.as_str().into()),
             ("callhop_until", order.until.0.to_string().into()),
             ("ignore_display_updates", "true".into()),
             // Should its bridge end while nobody has said that it is settled, it is not hung up.
-            (
-                "transfer_after_bridge",
-                format!("callhop_hold:XML:{context}").into(),
-            ),
+            (AFTER_BRIDGE, format!("callhop_hold:XML:{context}").into()),
         ];
         if let Some(recall) = &order.recall {
             far.push(("callhop_recall", translate::dial_string(recall).into()));
@@ -61,8 +65,12 @@ impl PushOrders for Commands {
             own: self.extension("callhop_push")?,
             partner: self.extension("callhop_hold")?,
         };
-        self.api(&api).await?;
-        Ok(())
+        let done = self.api(&api).await;
+        if done.is_err() {
+            // The call goes on, and ends as it would have.
+            self.unset(old_leg, AFTER_BRIDGE).await?;
+        }
+        done.map(drop)
     }
 
     async fn ring(&self, order: &RingOrder) -> Result<(), RunError> {
@@ -75,16 +83,13 @@ impl PushOrders for Commands {
         let dial = self.dial(&order.target)?;
         let mut variables = vec![
             variable(translate::MADE_BY, order.id.to_string())?,
-            // Whoever answers gets the far end only while nobody else has it.
-            variable("intercept_unbridged_only", "true")?,
-            variable("hangup_after_bridge", "true")?,
+            variable("callhop_push", order.id.to_string())?,
+            variable("callhop_far", order.far_leg.as_str())?,
             variable("ignore_early_media", "true")?,
             variable("originate_timeout", order.timeout.as_secs().to_string())?,
         ];
         variables.extend(shown_at_target(&order.prefix, &order.party)?);
-        let then = Then::Intercept {
-            far: Uuid36::new(order.far_leg.as_str())?,
-        };
+        let then = self.then("callhop_target")?;
         let api = Api::Originate {
             variables,
             dial,
@@ -101,10 +106,7 @@ impl PushOrders for Commands {
             variable("originate_timeout", order.timeout.as_secs().to_string())?,
         ];
         variables.extend(shown_at_target(&order.prefix, &order.party)?);
-        let then = Then::Extension {
-            number: Number::new("callhop_take")?,
-            context: Word::new(self.dialplan.context.as_str())?,
-        };
+        let then = self.then("callhop_take")?;
         let api = Api::Originate {
             variables,
             dial,
@@ -127,7 +129,7 @@ impl PushOrders for Commands {
     }
 
     async fn settle(&self, far_leg: &ChannelId) -> Result<(), RunError> {
-        self.unset(far_leg, "transfer_after_bridge").await
+        self.unset(far_leg, AFTER_BRIDGE).await
     }
 
     async fn release(&self, leg: &ChannelId) -> Result<(), RunError> {
@@ -159,6 +161,14 @@ impl Commands {
             }
         };
         Ok(DialString::new(text)?)
+    }
+
+    /// Where who was rung goes on once it is answered: the call completes by itself, also if we are gone by then.
+    fn then(&self, extension: &str) -> Result<Then, RunError> {
+        Ok(Then::Extension {
+            number: Number::new(extension)?,
+            context: Word::new(self.dialplan.context.as_str())?,
+        })
     }
 
     async fn transfer(&self, leg: &ChannelId, extension: &str) -> Result<(), RunError> {

@@ -261,6 +261,7 @@ impl Core {
             far_leg: open.far_leg.clone(),
             codec: None,
             party: party.unwrap_or_default(),
+            taken_back: None,
         };
         self.outputs.push_back(Output::Journal(Entry::Stage {
             id,

@@ -103,6 +103,8 @@ pub struct PullOrder {
     pub codec: Option<String>,
     /// Who the far end is, for the new device's display.
     pub party: Party,
+    /// The push out of which the far leg is taken: its target may be answered at this very moment.
+    pub taken_back: Option<MoveId>,
 }
 
 /// Which leg is to listen for the push code.

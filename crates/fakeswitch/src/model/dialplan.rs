@@ -211,7 +211,12 @@ impl World {
                 );
                 self.set_var(caller, "hangup_after_bridge", "true");
                 self.set_var(caller, "callhop_star", answer);
-                if !self.intercept(caller, far) {
+                let push = self
+                    .live(caller)
+                    .and_then(|channel| channel.vars.get("callhop_push"));
+                let push = push.unwrap_or_default().to_owned();
+                let else_to = format!("callhop_refused XML {}", self.context_of(caller));
+                if !self.limit(caller, &push, &else_to) || !self.intercept(caller, far) {
                     self.refuse(caller, "gone");
                 }
             }

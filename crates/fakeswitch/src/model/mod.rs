@@ -142,6 +142,8 @@ pub(crate) struct World {
     timers: BTreeMap<(Instant, u64), Timer>,
     timer_count: u64,
     originations: BTreeMap<u64, Origination>,
+    /// Who holds the `limit` of each push: the first of those who would take its far end.
+    limits: HashMap<String, Uuid>,
     origination_count: u64,
     questions: Vec<Question>,
     bridges: Vec<(Uuid, Uuid)>,
@@ -170,6 +172,7 @@ impl World {
             timers: BTreeMap::new(),
             timer_count: 0,
             originations: BTreeMap::new(),
+            limits: HashMap::new(),
             origination_count: 0,
             questions: Vec::new(),
             bridges: Vec::new(),

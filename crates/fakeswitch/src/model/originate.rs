@@ -1,9 +1,9 @@
-//! `originate {vars}dial,dial &intercept(uuid)`: legs that nobody dials from, and what the one that answers does.
+//! `originate {vars}dial,dial callhop_target XML <context>`: legs that nobody dials from, and what the one that answers does.
 //!
 //! All legs ring at once; the first that answers wins and the others lose the race. The result is that of a job, because
 //! it comes when somebody has answered or nobody will: `+OK <uuid>` or `-ERR <cause>`. Refuses groups one after the other
-//! (`|`) and other applications. `callhop_take XML <context>` in the place of the application is the product's own extension
-//! for whoever answers an offer.
+//! (`|`) and applications. The extensions are the product's own: `callhop_target` for whoever answers a push, `callhop_take` for
+//! whoever answers an offer.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) struct Targets {
 
 /// What the leg does that has answered.
 enum Then {
-    Intercept(String),
+    Target,
     Take,
 }
 
@@ -82,7 +82,7 @@ impl World {
     pub(super) fn originate(&mut self, job: Job) {
         let argument = job.argument.clone();
         let Some((dial, then)) = parse(&argument) else {
-            let usage = "-USAGE: <call url> &intercept(<uuid>) | callhop_take XML <context>\n";
+            let usage = "-USAGE: <call url> callhop_target | callhop_take XML <context>\n";
             return self.job_done(job, usage.to_owned());
         };
         let groups = dialstring::parse(dial);
@@ -217,11 +217,7 @@ impl World {
         });
         match origination.then {
             Then::Take => self.ask(leg, Ask::Take),
-            Then::Intercept(far) => {
-                if !self.intercept(leg, &far) {
-                    self.hangup(leg, "NORMAL_CLEARING", By::Switch);
-                }
-            }
+            Then::Target => self.target(leg),
         }
     }
 
@@ -249,10 +245,10 @@ impl World {
 }
 
 fn parse(argument: &str) -> Option<(&str, Then)> {
-    if let Some((dial, _)) = argument.rsplit_once(" callhop_take XML ") {
-        return Some((dial, Then::Take));
+    let (rest, _context) = argument.rsplit_once(" XML ")?;
+    match rest.rsplit_once(' ')? {
+        (dial, "callhop_target") => Some((dial, Then::Target)),
+        (dial, "callhop_take") => Some((dial, Then::Take)),
+        _ => None,
     }
-    let (dial, rest) = argument.rsplit_once(" &intercept(")?;
-    let far = rest.strip_suffix(')')?;
-    Some((dial, Then::Intercept(far.to_owned())))
 }

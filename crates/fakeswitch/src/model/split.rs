@@ -4,7 +4,8 @@
 //! ```text
 //! callhop_push     beep, then beats: ask the controller; wait | ring play one beat, anything else is callhop_back
 //! callhop_refused  refusal tone, then callhop_back
-//! callhop_back     listen for the code again; intercept of callhop_far unless that is bridged; the end
+//! callhop_back     the first of the push; listen for the code again; intercept of callhop_far unless that is bridged; the end
+//! callhop_target   the first of the push; intercept of callhop_far unless that is bridged; the end
 //! callhop_hold     callhop_sound in rounds until callhop_until, then callhop_recall
 //! callhop_recall   bridge of callhop_recall; callhop_fallback; the end
 //! ```
@@ -132,6 +133,7 @@ impl World {
 
     fn enter_push(&mut self, uuid: &Uuid) {
         self.run_application(uuid, "clear_digit_action", "all");
+        self.change(uuid, |channel| channel.vars.unset("transfer_after_bridge"));
         self.set_var(uuid, "callhop_armed", "false");
         self.set_var(uuid, "playback_terminators", "none");
         self.change(uuid, |channel| channel.rounds = 0);
@@ -200,7 +202,14 @@ impl World {
             return;
         };
         let var = |name: &str| channel.vars.get(name).unwrap_or_default().to_owned();
-        let (far, code) = (var("callhop_far"), var("callhop_push_code"));
+        let (far, code, push) = (
+            var("callhop_far"),
+            var("callhop_push_code"),
+            var("callhop_push"),
+        );
+        if !self.limit(uuid, &push, "!NORMAL_CLEARING") {
+            return self.hangup(uuid, "NORMAL_CLEARING", By::Switch);
+        }
         if is_uuid(&far) {
             self.change(uuid, |channel| channel.vars.unset("playback_terminators"));
             let event = "Event-Name=CUSTOM,Event-Subclass=callhop::push";
@@ -214,6 +223,42 @@ impl World {
             }
         }
         self.hangup(uuid, "NORMAL_CLEARING", By::Switch);
+    }
+
+    /// Who was rung for a push and has answered.
+    pub(super) fn target(&mut self, uuid: &Uuid) {
+        let Some(channel) = self.live(uuid) else {
+            return;
+        };
+        let var = |name: &str| channel.vars.get(name).unwrap_or_default().to_owned();
+        let (far, push) = (var("callhop_far"), var("callhop_push"));
+        if !self.limit(uuid, &push, "!NORMAL_CLEARING") {
+            return self.hangup(uuid, "NORMAL_CLEARING", By::Switch);
+        }
+        self.set_var(uuid, "hangup_after_bridge", "true");
+        self.set_var(uuid, "intercept_unbridged_only", "true");
+        if !is_uuid(&far) || !self.intercept(uuid, &far) {
+            self.hangup(uuid, "NORMAL_CLEARING", By::Switch);
+        }
+    }
+
+    /// Whether the leg is the first that takes the far end of this push; another one goes where `else_to` says.
+    pub(super) fn limit(&mut self, uuid: &Uuid, push: &str, else_to: &str) -> bool {
+        if !is_uuid(push) {
+            return true;
+        }
+        let data = format!("hash callhop_push {push} 1 {else_to}");
+        self.execute(uuid, "limit", &data);
+        self.execute_complete(uuid, "");
+        let holder = self.limits.get(push);
+        if holder.is_some_and(|holder| holder != uuid && self.live(holder).is_some()) {
+            return false;
+        }
+        let channels = &self.channels;
+        self.limits
+            .retain(|_, holder| channels.contains_key(holder));
+        self.limits.insert(push.to_owned(), uuid.clone());
+        true
     }
 
     /// One round of callhop_hold_sound, unless the time is over.
@@ -282,7 +327,7 @@ impl World {
         rounds
     }
 
-    fn context_of(&self, uuid: &Uuid) -> String {
+    pub(super) fn context_of(&self, uuid: &Uuid) -> String {
         let channel = self.live(uuid);
         channel.map_or_else(|| "default".to_owned(), |c| c.profile.context.clone())
     }
