@@ -20,6 +20,8 @@ pub const STORIES: &[Story] = &[
         cancel_against_answer,
     )
     .not_on(&[(Kind::Fake, "its instants are those of a wire")]),
+    Story::new("push_back/pulled_as_it_is_answered", pull_against_answer)
+        .not_on(&[(Kind::Fake, "its instants are those of a wire")]),
     Story::new("push_back/busy_or_rejected", busy),
     Story::new("push_back/no_answer", no_answer),
     Story::new("push_back/wrong_numbers", wrong_numbers),
@@ -95,7 +97,7 @@ fn cancel_against_answer(stage: &mut Stage<'_>) -> Result<()> {
             if !ends.contains(&true) {
                 second.context("neither call was over")?;
             }
-            let near = one_left(stage, talk, target)
+            let near = one_left(stage, talk.far.phone, &[talk.near, target])
                 .with_context(|| format!("{direction:?}, answer {offset_ms} ms before the *"))?;
             if near == talk.near {
                 given_back += 1;
@@ -116,19 +118,52 @@ fn cancel_against_answer(stage: &mut Stage<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Exactly one of the pusher and the target talks to the far end, and the other one is gone.
-fn one_left(stage: &mut Stage<'_>, talk: Talk, target: Call) -> Result<Call> {
+/// `*33` and the answer in the same 120 ms, which is what a pull takes. Whoever is first has the far end, and the others go.
+fn pull_against_answer(stage: &mut Stage<'_>) -> Result<()> {
+    let (mut taken_back, mut moved) = (0, 0);
+    for direction in Direction::BOTH {
+        for turn in 0..12 {
+            let talk = stage.talk(direction, Phone::P1001)?;
+            stage.let_ring(&COLLEAGUES)?;
+            let (_, target) = stage.push_rings(talk, "2001", Phone::P2001, Digits::Rtp)?;
+            let pull = stage.dial(Phone::P1002, "*33")?;
+            // Not a wait for anything: the instants are spread over the time of a pull.
+            thread::sleep(Duration::from_millis(10 * turn));
+            let answered = stage.site.answer(target);
+            let near = one_left(stage, talk.far.phone, &[pull, target])
+                .with_context(|| format!("{direction:?}, answer {turn}0 ms after the *33"))?;
+            if near == pull {
+                taken_back += 1;
+            } else {
+                answered.context("who has the call has answered")?;
+                moved += 1;
+            }
+            stage.ended(talk.near).context("who pushed is left")?;
+            stage.over(Talk {
+                far: talk.far,
+                near,
+            })?;
+            stage.nothing_left()?;
+        }
+    }
+    println!("     *33 against the answer: {taken_back} taken back, {moved} moved");
+    Ok(())
+}
+
+/// Exactly one of these talks to the far end, and the others are gone.
+fn one_left(stage: &mut Stage<'_>, far: Phone, calls: &[Call]) -> Result<Call> {
     let until = std::time::Instant::now() + SOON;
-    let far = talk.far.phone;
     while std::time::Instant::now() < until {
-        for (call, other) in [(talk.near, target), (target, talk.near)] {
+        for call in calls {
             let since = stage.site.now();
             let voice = Sound::Voice(call.phone);
             let step = Duration::from_millis(150);
             if stage.site.wait_hears(far, voice, since, step).is_ok() {
                 stage.two_way(far, call.phone)?;
-                stage.ended(other).context("both are left")?;
-                return Ok(call);
+                for other in calls.iter().filter(|other| *other != call) {
+                    stage.ended(*other).context("more than one is left")?;
+                }
+                return Ok(*call);
             }
         }
     }
