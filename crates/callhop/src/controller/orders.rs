@@ -32,7 +32,7 @@ pub(super) enum Order {
     /// The far leg talks again.
     Settle(ChannelId),
     /// Both legs are read again.
-    Read(Vec<ChannelId>),
+    Read([ChannelId; 2]),
     /// What was dialled was meant for the application that the leg is in.
     ReturnCode(ChannelId, String),
 }
@@ -131,7 +131,7 @@ impl Worker {
                 ("settle", leg, done)
             }
             Order::Read(legs) => {
-                match switch.read(legs).await {
+                match switch.read(legs.to_vec()).await {
                     Ok((read, absent)) => {
                         let input = Input::Reread(self.name.clone(), read, absent);
                         self.core.send(input);

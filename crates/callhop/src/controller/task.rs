@@ -462,9 +462,7 @@ impl CoreTask {
             Output::Release(switch, leg) => self.order(&switch, &leg.clone(), Order::Release(leg)),
             Output::Settled(switch, leg) => self.order(&switch, &leg.clone(), Order::Settle(leg)),
             Output::Reread(switch, legs) => {
-                if let Some(leg) = legs.first().cloned() {
-                    self.order(&switch, &leg, Order::Read(legs));
-                }
+                self.order(&switch, &legs[0].clone(), Order::Read(legs));
             }
             Output::NoPush(switch, leg, refusal) => {
                 self.metrics.refused(refusal.word());

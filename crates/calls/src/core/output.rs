@@ -44,8 +44,9 @@ pub enum Output {
     Publish(SwitchName, ExtensionId, Option<Answer>),
     /// Ask a switch where these devices are registered: they have come into the directory.
     AskContacts(SwitchName, Vec<DeviceId>),
-    /// Read these legs again once what was ordered before is done, and say so by [`Input::Reread`](super::Input::Reread).
-    Reread(SwitchName, Vec<ChannelId>),
+    /// Push: read old leg and far leg again once what was ordered before is done, and say so by
+    /// [`Input::Reread`](super::Input::Reread).
+    Reread(SwitchName, [ChannelId; 2]),
     /// Let a lamp be lit on a switch, or dark.
     Lamp(SwitchName, Lamp, bool),
     /// Write into the journal, before anything that is ordered after it is done.

@@ -346,7 +346,7 @@ impl Core {
                     to: open.to.clone(),
                 }),
                 Step::Read => {
-                    let legs = vec![open.old_leg.clone(), open.far_leg.clone()];
+                    let legs = [open.old_leg.clone(), open.far_leg.clone()];
                     Output::Reread(name.clone(), legs)
                 }
                 Step::Ring => match self.ring_order(name, id) {

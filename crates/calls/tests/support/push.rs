@@ -218,7 +218,7 @@ impl World {
             }
             Output::Reread(switch, legs) => {
                 self.switch = switch;
-                self.reads(legs);
+                self.reads(legs.to_vec());
             }
             other => unreachable!("{other:?} is no order of a push"),
         }
