@@ -87,6 +87,13 @@ impl Phone {
         }
     }
 
+    /// The device that it is, `user@domain`.
+    #[must_use]
+    pub fn device(self) -> String {
+        let Part { user, domain, .. } = self.part();
+        format!("{user}@{domain}")
+    }
+
     /// Where it stands in [`Phone::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
@@ -110,7 +117,7 @@ impl fmt::Display for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::P1001b => f.write_str("1001's second phone"),
-            _ => write!(f, "{}@{}", self.part().user, self.part().domain),
+            _ => f.write_str(&self.device()),
         }
     }
 }

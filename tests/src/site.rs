@@ -286,6 +286,12 @@ pub trait Site {
     /// When it does not come.
     fn register(&mut self, phone: Phone, registered: bool) -> Result<()>;
 
+    /// Whether the phone is registered.
+    ///
+    /// # Errors
+    /// When it does not say.
+    fn is_registered(&mut self, phone: Phone) -> Result<bool>;
+
     /// Waits until some call of the phone that began after `since` is in one of the states.
     ///
     /// # Errors

@@ -404,22 +404,27 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Registers or unregisters a phone, and waits until the controller, which has to be there, knows it.
+    /// Registers or unregisters a phone, and waits until the controller, which has to be there, knows of that and of every
+    /// other phone with its number.
     ///
     /// # Errors
     /// When that does not happen soon.
     pub fn register(&mut self, phone: Phone, registered: bool) -> Result<()> {
-        let before = self.contacts_known(phone)?;
         self.site.register(phone, registered)?;
+        let mut there = 0;
+        for it in Phone::ALL {
+            let has_number = it.device() == phone.device();
+            there += u64::from(has_number && self.site.is_registered(it)?);
+        }
         let until = Instant::now() + SOON;
         loop {
             let known = self.contacts_known(phone)?;
-            if known != before && (known > before) == registered {
+            if known == there {
                 return Ok(());
             }
             ensure!(
                 Instant::now() < until,
-                "{phone}, registered: {registered}: the controller knew {before} contacts of its number, and knows {known}"
+                "{phone}, registered: {registered}: {there} phones have its number, and the controller knows of {known}"
             );
             // A question to the controller.
             thread::sleep(Duration::from_millis(20));
@@ -429,7 +434,7 @@ impl Stage<'_> {
     /// How many phones with the number of this one the controller knows to be registered.
     fn contacts_known(&mut self, phone: Phone) -> Result<u64> {
         let Part { user, domain, .. } = phone.part();
-        let device = format!("{user}@{domain}");
+        let device = phone.device();
         let owner = EXTENSIONS.iter().find(|(extension, devices)| {
             extension.ends_with(&format!("@{domain}")) && devices.contains(&user)
         });

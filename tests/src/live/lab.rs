@@ -409,6 +409,10 @@ impl Site for Lab {
         self.phones.register(phone, registered)
     }
 
+    fn is_registered(&mut self, phone: Phone) -> Result<bool> {
+        Ok(self.phones.is_registered(phone))
+    }
+
     fn wait_call(
         &mut self,
         phone: Phone,

@@ -302,12 +302,7 @@ impl Phones {
     /// # Errors
     /// When it refuses or is silent.
     pub fn register(&mut self, phone: Phone, registered: bool) -> Result<()> {
-        if !registered
-            && lock(&self.news.0)
-                .registered
-                .get(&phone)
-                .is_none_or(|(active, _)| !active)
-        {
+        if !registered && !self.is_registered(phone) {
             return Ok(());
         }
         lock(&self.news.0).registered.remove(&phone);
@@ -317,6 +312,13 @@ impl Phones {
             json!({}),
         )?;
         self.wait_registered(phone, registered)
+    }
+
+    /// Whether the phone has last heard that it is registered.
+    #[must_use]
+    pub fn is_registered(&self, phone: Phone) -> bool {
+        let news = lock(&self.news.0);
+        news.registered.get(&phone).is_some_and(|(it, _)| *it)
     }
 
     /// Waits until the phone knows that it is registered, or that it is not.

@@ -417,6 +417,10 @@ impl Site for Fake {
         Ok(done?)
     }
 
+    fn is_registered(&mut self, phone: Phone) -> Result<bool> {
+        Ok(self.view(phone)?.registered)
+    }
+
     fn wait_call(
         &mut self,
         phone: Phone,

@@ -31,7 +31,9 @@ use callhop_esl::{
     Options, Secret, Subscription,
 };
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
+use tokio::time::{
+    Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout, timeout_at,
+};
 use tracing::{debug, info, warn};
 
 use crate::config;
@@ -190,7 +192,7 @@ impl Driver {
                 .map_err(at)?,
         );
         backoff.reset();
-        let (new_devices, new) = mpsc::unbounded_channel();
+        let (new_devices, mut new) = mpsc::unbounded_channel();
         // Where a call rings can be asked from now on.
         self.commands.send_replace(Some(Up {
             link: link.clone(),
@@ -206,7 +208,7 @@ impl Driver {
             registrations,
             unasked,
         } = {
-            let reading = self.read_switch(&link, devices);
+            let reading = self.read_switch(&link, devices, &mut new);
             tokio::pin!(reading);
             loop {
                 tokio::select! {
@@ -350,11 +352,13 @@ impl Driver {
     /// The core lists one registration of each user, and none after one of several has gone, unless the admin has set
     /// `multiple-registrations` in switch.conf (switch_core_sqldb.c, switch_core_add_registration and
     /// switch_core_del_registration). So the devices are asked for one by one: as many as there is time for while the list of
-    /// channels catches up, and the others afterwards.
+    /// channels catches up, and the others afterwards. Those that come into the directory meanwhile are among them: the
+    /// directory itself may still be read.
     async fn read_switch(
         &self,
         link: &CommandLink,
         devices: Vec<DeviceId>,
+        new: &mut mpsc::UnboundedReceiver<DeviceId>,
     ) -> Result<Read, ReadError> {
         let caught_up = Instant::now() + LIST_LAG;
         let mut registrations =
@@ -363,8 +367,12 @@ impl Driver {
         let mut asked = HashSet::new();
         read_channels(link, &mut asked, &mut legs).await?;
         let mut unasked = devices.into_iter();
+        let mut next = async || match unasked.next() {
+            Some(device) => Some(device),
+            None => new.recv().await,
+        };
         while Instant::now() < caught_up
-            && let Some(device) = unasked.next()
+            && let Ok(Some(device)) = timeout_at(caught_up, next()).await
         {
             match self.contacts(link, &device).await {
                 Some(contacts) => drop(registrations.insert(device, contacts)),
