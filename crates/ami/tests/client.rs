@@ -17,6 +17,7 @@ use callhop_ami::{
     Action, CommandError, CommandLink, ConnectError, EventLink, EventName, LinkError, Login,
     Options, Privilege, Secret, Subscription,
 };
+use futures::future::join_all;
 use support::{
     GREETING, Step, chain, expect, hasty, logged_in, login, packet, patient, peer, raw, send,
 };
@@ -394,26 +395,20 @@ async fn several_in_flight() {
     steps.extend([start(2), item(2, "X/1")]);
     steps.extend((3..23).rev().map(pong));
     steps.extend([item(2, "X/2"), complete(2), Step::Stay]);
-    let link = Arc::new(command_link(steps).await);
-    let list = {
-        let link = Arc::clone(&link);
-        tokio::spawn(async move { link.list(&Action::CoreShowChannels).await.unwrap() })
+    let link = command_link(steps).await;
+    let ping = async || {
+        let reply = link.run(&Action::Ping).await.unwrap();
+        reply.action_id().unwrap().into_owned()
     };
-    // The others come behind it.
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let mut callers = tokio::task::JoinSet::new();
-    for _ in 0..20 {
-        let link = Arc::clone(&link);
-        callers.spawn(async move {
-            let reply = link.run(&Action::Ping).await.unwrap();
-            reply.action_id().unwrap().into_owned()
-        });
-    }
-    let mut ids = callers.join_all().await;
+    // The first of the two is asked for first, so the others come behind it.
+    let (list, mut ids) = tokio::join!(
+        link.list(&Action::CoreShowChannels),
+        join_all((0..20).map(|_| ping())),
+    );
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 20, "each has its own answer");
-    assert_eq!(list.await.unwrap().len(), 2);
+    assert_eq!(list.unwrap().len(), 2);
     assert_eq!((link.late(), link.stray()), (0, 0));
 }
 
@@ -472,20 +467,19 @@ async fn outcome_unknown() {
     async fn check(end: Vec<Step>, want: &str) {
         let mut steps = vec![ping(2), channels(3), start(3), item(3, "X/1")];
         steps.extend(end);
-        let link = Arc::new(command_link(steps).await);
-        let first = {
-            let link = Arc::clone(&link);
-            tokio::spawn(async move { link.run(&Action::Ping).await.unwrap_err() })
-        };
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let error = link.list(&Action::CoreShowChannels).await.unwrap_err();
+        let link = command_link(steps).await;
+        // The first of the two is asked for first.
+        let (first, list) = tokio::join!(
+            link.run(&Action::Ping),
+            link.list(&Action::CoreShowChannels),
+        );
+        let (first, error) = (first.unwrap_err(), list.unwrap_err());
         assert!(matches!(error, CommandError::Unknown { .. }), "{error:?}");
         assert_eq!(
             chain(&error),
             format!("outcome of CoreShowChannels unknown: {want}")
         );
-        let error = first.await.unwrap();
-        assert_eq!(chain(&error), format!("outcome of Ping unknown: {want}"));
+        assert_eq!(chain(&first), format!("outcome of Ping unknown: {want}"));
         assert!(!link.is_up());
         assert_eq!(chain(&*link.ended().await), want);
         let error = link.run(&Action::Ping).await.unwrap_err();

@@ -208,6 +208,8 @@ async fn what_cannot_be_read_is_refused_in_one_form() {
         "/v1/extensions?nonsense=1",
         "/v1/moves?limit=-1",
         "/v1/moves?extension=%3Cscript%3E",
+        "/v1/moves?after=1",
+        "/v1/moves?after=00000000-0000-0000-0000-000000000001",
     ] {
         site.get(path).says(400, "urn:callhop:bad-request");
     }
@@ -397,6 +399,23 @@ async fn a_call_is_pulled_and_pushed_by_who_is_at_no_phone() {
         .unwrap();
     ended("moved").await;
     assert_eq!(last()["kind"], "push");
+
+    let all = site.get("/v1/moves?extension=1000@lab.test").is(200).body;
+    assert_eq!(all["next"], Value::Null);
+    let mut pages = Vec::new();
+    let mut path = "/v1/moves?limit=2".to_owned();
+    loop {
+        let page = site.get(&path).is(200).body;
+        let moves = page["moves"].as_array().unwrap().clone();
+        assert!((1..=2).contains(&moves.len()), "{page}");
+        pages.extend(moves);
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        path = format!("/v1/moves?limit=2&after={next}");
+    }
+    assert!(pages.len() > 2, "{pages:?}");
+    assert_eq!(json!(pages), all["moves"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

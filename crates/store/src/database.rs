@@ -8,7 +8,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use async_trait::async_trait;
 use callhop_calls::{
     directory::Route,
-    id::{ExtensionId, Number, SwitchName, UnixTime},
+    id::{ExtensionId, MoveId, Number, SwitchName, UnixTime},
     journal::{Entry, OpenMove, PastMove},
 };
 use sqlx::{ConnectOptions, Connection};
@@ -404,10 +404,17 @@ where
     async fn moves(
         &self,
         of: Option<&ExtensionId>,
+        behind: Option<(UnixTime, MoveId)>,
         limit: u32,
     ) -> Result<Vec<PastMove>, DatabaseError> {
-        self.read(self.timeout, |rows| rows.past_moves(of.cloned(), limit))
-            .await
+        self.read(self.timeout, |rows| {
+            rows.past_moves(of.cloned(), behind, limit)
+        })
+        .await
+    }
+
+    async fn move_began(&self, id: MoveId) -> Result<Option<UnixTime>, DatabaseError> {
+        self.read(self.timeout, |rows| rows.move_began(id)).await
     }
 
     async fn forget_moves(&self, ended_before: UnixTime) -> Result<u64, DatabaseError> {

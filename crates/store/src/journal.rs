@@ -25,8 +25,11 @@ pub(crate) trait JournalRows: Send {
     async fn past_moves(
         &mut self,
         of: Option<ExtensionId>,
+        behind: Option<(UnixTime, MoveId)>,
         limit: u32,
     ) -> Result<Vec<PastMove>, DatabaseError>;
+    /// When a move began; none if there is none of that id.
+    async fn move_began(&mut self, id: MoveId) -> Result<Option<UnixTime>, DatabaseError>;
     /// The moves that have ended and of which webhooks were not told, in the order of their ends.
     async fn untold_moves(&mut self, limit: u32) -> Result<Vec<PastMove>, DatabaseError>;
     /// Notes that webhooks are told of a move; false if they were.
@@ -68,9 +71,11 @@ macro_rules! select {
 }
 
 const OPEN: &str = select!("WHERE switch = $1 AND ended_at IS NULL ORDER BY started_at, id");
-const PAST: &str = select!("ORDER BY started_at DESC, id DESC LIMIT $1");
-const PAST_OF: &str =
-    select!("WHERE domain = $2 AND extension = $3 ORDER BY started_at DESC, id DESC LIMIT $1");
+const PAST: &str =
+    select!("WHERE (started_at, id) < ($2, $3) ORDER BY started_at DESC, id DESC LIMIT $1");
+const PAST_OF: &str = select!(
+    "WHERE (started_at, id) < ($2, $3) AND domain = $4 AND extension = $5 ORDER BY started_at DESC, id DESC LIMIT $1"
+);
 
 const UNTOLD: &str =
     select!("WHERE told = 0 AND ended_at IS NOT NULL ORDER BY ended_at, id LIMIT $1");
@@ -172,17 +177,27 @@ macro_rules! journal {
             async fn past_moves(
                 &mut self,
                 of: Option<ExtensionId>,
+                behind: Option<(UnixTime, MoveId)>,
                 limit: u32,
             ) -> Result<Vec<PastMove>, DatabaseError> {
+                // Every move is behind the end of time.
+                let (at, id) = behind.map_or((i64::MAX, String::new()), |(at, id)| (at.0, id.to_string()));
                 let query = match &of {
-                    None => sqlx::query_as(PAST).bind(i64::from(limit)),
-                    Some(id) => sqlx::query_as(PAST_OF)
-                        .bind(i64::from(limit))
-                        .bind(id.domain.as_str())
-                        .bind(id.number.as_str()),
+                    None => sqlx::query_as(PAST),
+                    Some(_) => sqlx::query_as(PAST_OF),
                 };
+                let mut query = query.bind(i64::from(limit)).bind(at).bind(id);
+                if let Some(of) = &of {
+                    query = query.bind(of.domain.as_str()).bind(of.number.as_str());
+                }
                 let rows: Vec<Row> = query.fetch_all(self).await?;
                 rows.into_iter().map(past).collect()
+            }
+
+            async fn move_began(&mut self, id: MoveId) -> Result<Option<UnixTime>, DatabaseError> {
+                let query = sqlx::query_scalar("SELECT started_at FROM move WHERE id = $1");
+                let began = query.bind(id.to_string()).fetch_optional(self).await?;
+                Ok(began.map(UnixTime))
             }
 
             async fn untold_moves(&mut self, limit: u32) -> Result<Vec<PastMove>, DatabaseError> {

@@ -77,7 +77,7 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use callhop_calls::{
     directory::{Extension, Route},
-    id::{ExtensionId, Number, SwitchName, UnixTime},
+    id::{ExtensionId, MoveId, Number, SwitchName, UnixTime},
     journal::{Entry, OpenMove, PastMove},
 };
 
@@ -308,15 +308,22 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The database failed.
     async fn open_moves(&self, switches: &[SwitchName]) -> Result<Vec<OpenMove>, DatabaseError>;
 
-    /// The moves, the newest first; only those of one extension if it is named.
+    /// The moves, the newest first; only those of one extension if it is named, only those behind the one that began then.
     ///
     /// # Errors
     /// The database failed.
     async fn moves(
         &self,
         of: Option<&ExtensionId>,
+        behind: Option<(UnixTime, MoveId)>,
         limit: u32,
     ) -> Result<Vec<PastMove>, DatabaseError>;
+
+    /// When a move began; none if there is none of that id, or not any more.
+    ///
+    /// # Errors
+    /// The database failed.
+    async fn move_began(&self, id: MoveId) -> Result<Option<UnixTime>, DatabaseError>;
 
     /// Forgets the moves that ended before then, in portions. How many those were.
     ///

@@ -125,7 +125,7 @@ async fn a_move_comes_further_and_ends(store: Arc<dyn Store>, _: &common::Place)
     let end = ended(1, Outcome::NotMoved, Some("user_busy"));
     store.write_journal(&[end]).await.unwrap();
     assert_eq!(open(&store).await, [push(2)]);
-    let past = store.moves(None, 10).await.unwrap();
+    let past = store.moves(None, None, 10).await.unwrap();
     assert_eq!(past[1].begun, further);
     assert_eq!(
         past[1].end,
@@ -155,7 +155,7 @@ async fn what_is_told_twice_or_of_nobody_changes_nothing(store: Arc<dyn Store>, 
     ];
     store.write_journal(&all).await.unwrap();
     assert_eq!(open(&store).await, []);
-    let past = store.moves(None, 10).await.unwrap();
+    let past = store.moves(None, None, 10).await.unwrap();
     assert_eq!(past.len(), 1);
     assert_eq!(past[0].begun, push(1));
     assert_eq!(past[0].end.as_ref().unwrap().outcome, Outcome::Moved);
@@ -177,12 +177,27 @@ async fn moves_are_told_newest_first_and_of_one_extension(
     let counts = |moves: Vec<callhop_calls::journal::PastMove>| -> Vec<u64> {
         moves.iter().map(|m| m.begun.id.count).collect()
     };
-    assert_eq!(counts(store.moves(None, 3).await.unwrap()), [9, 8, 7]);
+    assert_eq!(counts(store.moves(None, None, 3).await.unwrap()), [9, 8, 7]);
     let one = "1000@other.test".parse().unwrap();
     assert_eq!(
-        counts(store.moves(Some(&one), 10).await.unwrap()),
+        counts(store.moves(Some(&one), None, 10).await.unwrap()),
         [9, 7, 5, 3]
     );
+    // The pages that follow.
+    let seventh = other(7).id;
+    let began = store.move_began(seventh).await.unwrap();
+    assert_eq!(began, Some(other(7).started));
+    let behind = began.map(|at| (at, seventh));
+    assert_eq!(
+        counts(store.moves(None, behind, 3).await.unwrap()),
+        [6, 5, 4]
+    );
+    assert_eq!(
+        counts(store.moves(Some(&one), behind, 10).await.unwrap()),
+        [5, 3]
+    );
+    let unknown = other(100).id;
+    assert_eq!(store.move_began(unknown).await.unwrap(), None);
 }
 
 async fn the_journal_is_no_change_of_the_directory(store: Arc<dyn Store>, _: &common::Place) {
@@ -220,7 +235,7 @@ async fn a_row_of_another_hand_is_told_as_unreadable(store: Arc<dyn Store>, plac
     hand.execute("UPDATE move SET stage = 'asleep'")
         .await
         .unwrap();
-    let error = store.moves(None, 1).await.unwrap_err();
+    let error = store.moves(None, None, 1).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "the database has \"asleep\" where the stage of a move should be"

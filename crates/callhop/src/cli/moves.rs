@@ -26,7 +26,7 @@ pub(super) async fn run(config: &Config, moves: Moves) -> Done {
         json: Json { json },
     } = moves;
     let store = open_store(config).await?;
-    let moves = store.moves(extension.as_ref(), limit).await?;
+    let moves = store.moves(extension.as_ref(), None, limit).await?;
     if json {
         return output::json(&moves);
     }

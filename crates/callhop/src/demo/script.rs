@@ -242,7 +242,7 @@ impl<'a> Script<'a> {
         let in_time = tokio::time::timeout(PATIENCE, ended).await.is_ok();
         self.controller.journal().written().await;
         let id = extension()?;
-        let moves = self.controller.store().moves(Some(&id), 1).await?;
+        let moves = self.controller.store().moves(Some(&id), None, 1).await?;
         let now = moves.first().map_or_else(|| "no move".to_owned(), in_words);
         if in_time && now == wanted {
             let end = moves.first().and_then(|it| it.end.as_ref());

@@ -225,7 +225,7 @@ impl FromDatabase {
         let ended = shared.news.borrow().moves;
         if self.moves_ended != Some(ended) {
             let written = shared.controller.journal().written().await;
-            let moves = store.moves(None, MOVES).await?;
+            let moves = store.moves(None, None, MOVES).await?;
             self.moves = moves.into_iter().map(MoveDoc::of).collect();
             // What is written late is read by the next look.
             self.moves_ended = written.then_some(ended);

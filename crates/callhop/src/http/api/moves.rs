@@ -83,10 +83,13 @@ impl MoveDoc {
     }
 }
 
-/// The latest moves, the newest first.
+/// Moves, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct MoveList {
+pub(crate) struct MovePage {
     moves: Vec<MoveDoc>,
+    /// What to ask for `after` to get the next ones; none at the end.
+    #[schema(value_type = Option<String>)]
+    next: Option<MoveId>,
 }
 
 /// Which moves.
@@ -97,27 +100,44 @@ pub(crate) struct Which {
     /// Only those of this extension.
     #[param(required = false, nullable = false, value_type = schema::ExtensionName)]
     extension: Option<ExtensionId>,
+    /// Only those behind this one, which are older: `next` of the page before.
+    #[param(required = false, nullable = false, value_type = String)]
+    after: Option<MoveId>,
     /// At most that many.
     #[param(nullable = false, minimum = 1, maximum = 500, default = 20)]
     limit: Option<u32>,
 }
 
-/// The latest moves, the newest first, those under way included.
+/// The moves, the newest first, those under way included, in pages.
 #[utoipa::path(get, path = "/v1/moves", tag = "live", params(Which), responses(
-    (status = 200, body = MoveList), Failures))]
+    (status = 200, body = MovePage), Failures))]
 pub(crate) async fn list(
     State(controller): State<Controller>,
     Query(which): Query<Which>,
-) -> Result<Json<MoveList>, Problem> {
+) -> Result<Json<MovePage>, Problem> {
     let limit = which.limit.unwrap_or(20);
     if !(1..=MAX_MOVES).contains(&limit) {
         return Err(Problem::bad(format!("limit is 1 to {MAX_MOVES}")));
     }
     controller.journal().written().await;
     let store = controller.store();
-    let moves = store.moves(which.extension.as_ref(), limit).await?;
-    let moves = moves.into_iter().map(MoveDoc::of).collect();
-    Ok(Json(MoveList { moves }))
+    let behind = match which.after {
+        Some(id) => match store.move_began(id).await? {
+            Some(at) => Some((at, id)),
+            None => return Err(Problem::bad(format!("after: there is no move {id}"))),
+        },
+        None => None,
+    };
+    // One more tells whether there is a next page.
+    let extension = which.extension.as_ref();
+    let mut found = store.moves(extension, behind, limit + 1).await?;
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let last = found.last().map(|found| found.begun.id);
+    Ok(Json(MovePage {
+        moves: found.into_iter().map(MoveDoc::of).collect(),
+        next: last.filter(|_| more),
+    }))
 }
 
 /// Where a call shall come.
