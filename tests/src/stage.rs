@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     cast::{EXTENSIONS, Part, Phone},
@@ -105,6 +105,31 @@ impl Stage<'_> {
         self.site
             .wait_hears(one, Sound::Voice(other), since, SOON)?;
         self.site.wait_hears(other, Sound::Voice(one), since, SOON)
+    }
+
+    /// Exactly one of these talks to the far end, and the others are gone.
+    ///
+    /// # Errors
+    /// When that does not come.
+    pub fn one_left(&mut self, far: Phone, calls: &[Call]) -> Result<Call> {
+        let until = Instant::now() + SOON;
+        while Instant::now() < until {
+            for call in calls {
+                let since = self.site.now();
+                let voice = Sound::Voice(call.phone);
+                let step = Duration::from_millis(150);
+                if self.site.wait_hears(far, voice, since, step).is_ok() {
+                    self.two_way(far, call.phone)?;
+                    for other in calls.iter().filter(|other| *other != call) {
+                        self.ended(*other).context("more than one is left")?;
+                    }
+                    return Ok(*call);
+                }
+            }
+        }
+        let second_ago = Moment(self.site.now().0 - 1.0);
+        let heard = told(&self.site.heard(far, second_ago), second_ago);
+        bail!("the far end has nobody, and heard {heard}")
     }
 
     /// The far end calls `number`, `near` answers, the others of the extension only ring.

@@ -9,7 +9,8 @@
 //!
 //! ```text
 //! star code --> choose --------------------------> refused
-//!                 |
+//!                 |  ^ \
+//!                 |  `-- it is being answered: its bridge, or its time
 //!                 v         bridge of new_leg and far_leg
 //!               (1) Asked ------------------------------> moved
 //!                |  ^ \
@@ -35,17 +36,16 @@ mod output;
 mod publish;
 mod push;
 mod pushes;
+mod star;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use crate::directory::{Directory, Extension, Route, RouteEnd, RouteTarget};
-use crate::id::{ChannelId, DeviceId, Domain, ExtensionId, MoveId, Number, SwitchName, UnixTime};
-use crate::journal::{Entry, Kind, OpenMove, Stage};
-use crate::lamp;
-use crate::pull::{self, Candidate, Class, PullRefusal, Puller};
+use crate::directory::{Directory, Extension, Route};
+use crate::id::{ChannelId, DeviceId, Domain, ExtensionId, MoveId, SwitchName, UnixTime};
+use crate::journal::{Kind, OpenMove, Stage};
+use crate::pull::Class;
 use crate::routing::{self, Hunt, Policy};
-use crate::star::StarCode;
 use crate::tracker::{Applied, Bond, Change, Corrections, LegEvent, SnapshotLeg, Tracker};
 
 use contacts::Contacts;
@@ -54,6 +54,7 @@ use moves::{Ended, Move, Moves};
 use offers::Offers;
 use push::Happened;
 use pushes::{LegNews, Pushes};
+use star::Waiting;
 
 pub use input::{AskId, Asked, Input, Now, OfferRequest, StoreFailure};
 pub use moves::{BRIDGE_TIMEOUT, RINGING_TIMEOUT};
@@ -62,6 +63,7 @@ pub use output::{
     PushKeyRefusal, Refusal, RingOrder, RingTarget, SplitOrder,
 };
 pub use pushes::PushWord;
+pub use star::ANSWERING;
 
 /// How many outputs the queue keeps room for while it is empty.
 const QUEUE: usize = 1024;
@@ -140,6 +142,8 @@ pub struct Core {
     policies: HashMap<Domain, Policy>,
     default_policy: Policy,
     outputs: VecDeque<Output>,
+    /// Star codes for a call that is being answered.
+    waiting: Vec<Waiting>,
     /// Routes that are being written.
     pending_routes: HashSet<AskId>,
     late_answers: u64,
@@ -172,6 +176,7 @@ impl Core {
             policies,
             default_policy,
             outputs: VecDeque::new(),
+            waiting: Vec::new(),
             pending_routes: HashSet::new(),
             late_answers: 0,
             run,
@@ -216,13 +221,14 @@ impl Core {
                 }
             }
             Input::Offer(ask, request) => self.handle_offer(ask, &request),
-            Input::Take(asked, id) => self.handle_take(&asked, id),
+            Input::Take(asked, id) => self.handle_asked(asked, Some(id)),
             Input::Withdraw(ask, id) => self.handle_withdraw(ask, id),
-            Input::StarCode(asked) => self.handle_star(asked),
+            Input::StarCode(asked) => self.handle_asked(asked, None),
             Input::Hunt(ask, switch, extension) => self.handle_hunt(ask, &switch, &extension),
             Input::RouteStored(ask, result) => self.handle_route_stored(ask, result),
             Input::Timer => self.handle_timer(),
         }
+        self.answer_waiting();
     }
 
     /// What is wanted next; `None` when there is nothing more for now.
@@ -235,8 +241,8 @@ impl Core {
         output
     }
 
-    /// When [`Input::Timer`] is due, as time since the start of the program: When the bridge of a move has not come, or
-    /// When a route ends by itself.
+    /// When [`Input::Timer`] is due, as time since the start of the program: when the bridge of a move has not come, when a star
+    /// code has waited long enough, or when a route ends by itself.
     #[must_use]
     pub fn next_timer(&self) -> Option<Duration> {
         let moves = self
@@ -252,7 +258,8 @@ impl Core {
             let left = end.0.saturating_sub(self.now.unix.0);
             self.now.mono + Duration::from_secs(u64::try_from(left).unwrap_or_default())
         });
-        moves.chain(route).min()
+        let waiting = self.waiting.iter().map(|waiting| waiting.until);
+        moves.chain(route).chain(waiting).min()
     }
 
     /// The directory as last read.
@@ -552,162 +559,6 @@ impl Core {
             let names: Vec<_> = self.switches.keys().cloned().collect();
             names.iter().for_each(|name| self.lamps_anew(name));
         }
-    }
-
-    fn handle_star(&mut self, asked: Asked) {
-        let ask = asked.ask;
-        if let Err(refusal) = self.star(asked) {
-            self.outputs.push_back(Output::Refuse(ask, refusal));
-        }
-    }
-
-    fn star(&mut self, asked: Asked) -> Result<(), Refusal> {
-        let device = asked.device.clone().ok_or(Refusal::NotAuthenticated)?;
-        let extension = self
-            .directory
-            .owner(&device)
-            .ok_or_else(|| Refusal::NoExtension(device.clone()))?;
-        let policy = self.policy(&device.domain);
-        let route = if asked.dialled.starts_with(lamp::PREFIX) {
-            self.key_pressed(extension, &device, policy, &asked.dialled)?
-        } else {
-            match policy.features.parse(&asked.dialled)? {
-                StarCode::Pull(from) => {
-                    let id = extension.id.clone();
-                    return self.pull(asked, device, &id, from.as_ref());
-                }
-                StarCode::RouteHere => Some(RouteTarget::Device(device.clone())),
-                StarCode::RouteTo(number) => Some(routing::target(
-                    &self.directory,
-                    extension,
-                    &number,
-                    policy,
-                    self.now.unix,
-                )?),
-                StarCode::RouteReset => None,
-            }
-        };
-        let extension = extension.id.clone();
-        self.pending_routes.insert(asked.ask);
-        self.outputs.push_back(Output::StoreRoute {
-            ask: asked.ask,
-            extension,
-            route: route.map(|target| Route {
-                target,
-                end: RouteEnd::Never,
-            }),
-            device,
-        });
-        Ok(())
-    }
-
-    fn pull(
-        &mut self,
-        asked: Asked,
-        to: DeviceId,
-        extension: &ExtensionId,
-        from: Option<&Number>,
-    ) -> Result<(), Refusal> {
-        let (Some(owner), Some(switch)) = (
-            self.directory.extension(extension),
-            self.switches.get(&asked.switch),
-        ) else {
-            return Err(Refusal::Stale);
-        };
-        if !switch.fresh {
-            return Err(Refusal::Stale);
-        }
-        if switch.tracker.has_gone(&asked.new_leg) {
-            return Err(Refusal::NewLegGone);
-        }
-        let puller = Puller {
-            new_leg: &asked.new_leg,
-            device: &to,
-            phone: asked.phone.as_deref(),
-        };
-        if switch.is_moving(&asked.new_leg) {
-            return Err(PullRefusal::MoveUnderWay(to).into());
-        }
-        let found = pull::candidates(&switch.tracker, owner, Some(puller), from);
-        let found = found.map(|found| found.into_iter().next());
-        let mut taken_back = None;
-        let is_free = |best: &Candidate| {
-            let legs = [&asked.new_leg, &best.old_leg, &best.far_leg];
-            !legs.iter().any(|leg| switch.is_moving(leg))
-        };
-        let best = match found {
-            Ok(Some(best)) if is_free(&best) => best,
-            found => {
-                // What the extension pushes is still its own: whoever of it asks takes it back.
-                let from = from.map(|number| DeviceId::new(number.clone(), to.domain.clone()));
-                let moving = owner.device_ids().find(|device| {
-                    from.as_ref().is_none_or(|from| from == device)
-                        && switch
-                            .tracker
-                            .legs_of(device)
-                            .any(|leg| *leg != asked.new_leg && switch.is_moving(leg))
-                });
-                let name = asked.switch.clone();
-                let is_own = |far: &ChannelId| puller.has(far, switch.tracker.leg(far));
-                let pushed = switch.pushes.to_take_back(extension, from.as_ref(), is_own);
-                let pushed = pushed.and_then(|id| self.take_back(&name, id));
-                taken_back = pushed.as_ref().map(|pushed| pushed.id);
-                match (pushed, found) {
-                    // A recall rings: what has to be told to the ringing phones is known. That who pushed still talks to the
-                    // far end is old news.
-                    (Some(pushed), Ok(Some(best)))
-                        if best.far_leg == pushed.far_leg && best.old_leg != pushed.old_leg =>
-                    {
-                        best
-                    }
-                    (Some(pushed), _) => Candidate::pushed(&pushed),
-                    (None, Ok(Some(best))) => {
-                        return Err(PullRefusal::MoveUnderWay(best.device).into());
-                    }
-                    (None, Ok(None)) => return Err(PullRefusal::NothingToPull.into()),
-                    // A leg that waits to be connected has no far end yet: the cause is the move.
-                    (None, Err(refusal)) => {
-                        return Err(moving.map_or(refusal, PullRefusal::MoveUnderWay).into());
-                    }
-                }
-            }
-        };
-        let id = self.new_move();
-        let Some(switch) = self.switches.get_mut(&asked.switch) else {
-            return Err(Refusal::Stale);
-        };
-        let far = switch.tracker.leg(&best.far_leg);
-        let party = far.map(|far| far.party.clone()).unwrap_or_default();
-        let codec = far.and_then(|far| far.codec.clone()).filter(|codec| {
-            asked
-                .codecs
-                .iter()
-                .any(|offered| offered.eq_ignore_ascii_case(codec))
-        });
-        let legs = (best.old_leg, best.far_leg.clone(), asked.new_leg.clone());
-        let open = moves::open_pull(
-            id,
-            asked.switch.clone(),
-            extension.clone(),
-            (best.device, &to),
-            legs,
-            self.now.unix,
-        );
-        let new_leg = asked.new_leg.clone();
-        let m = Move::new(open.clone(), new_leg, best.class, self.now.mono);
-        switch.moves.begin(m);
-        self.outputs.push_back(Output::Journal(Entry::Begun(open)));
-        self.outputs.push_back(Output::Pull(PullOrder {
-            ask: asked.ask,
-            code: self.policy(&to.domain).features.push.clone(),
-            switch: asked.switch,
-            forks: best.forks,
-            far_leg: best.far_leg,
-            codec,
-            party,
-            taken_back,
-        }));
-        Ok(())
     }
 
     fn handle_hunt(&mut self, ask: AskId, name: &SwitchName, extension: &ExtensionId) {

@@ -44,6 +44,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Whether the two are in a bridge and have been answered.
+    pub(crate) fn talks(&self) -> bool {
+        matches!(self.class, Class::Talking | Class::Held)
+    }
+
     /// The far end of a push that is taken back.
     pub(crate) fn pushed(push: &OpenMove) -> Self {
         Self {

@@ -101,6 +101,19 @@ impl Tracker {
         })
     }
 
+    /// Whether a leg, or who was called for the same call, has been answered and has been in no bridge yet: it is about to be.
+    #[must_use]
+    pub fn is_being_answered(&self, id: &ChannelId) -> bool {
+        let originator = self.legs.get(id).and_then(|leg| leg.originator.as_ref());
+        let callers = [Some(id), originator].into_iter().flatten();
+        let alone = callers.filter(|id| self.legs.get(*id).is_some_and(|leg| leg.peer().is_none()));
+        let called = alone.flat_map(|id| self.called_for.get(id).into_iter().flatten());
+        let mut legs = called.filter_map(|id| self.legs.get(id));
+        legs.any(|leg| {
+            leg.progress == Progress::Answered && leg.bridge_told() == Sequence::default()
+        })
+    }
+
     /// Whether the switch has reported within [`TOMBSTONE`] that the leg is gone.
     #[must_use]
     pub fn has_gone(&self, id: &ChannelId) -> bool {

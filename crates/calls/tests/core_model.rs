@@ -8,7 +8,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use callhop_calls::core::{Input, MoveEnd};
+use callhop_calls::core::{ANSWERING, Input, MoveEnd};
 use callhop_calls::directory::RouteEnd;
 use callhop_calls::id::MoveId;
 use callhop_calls::id::{ChannelId, UnixTime};
@@ -144,7 +144,13 @@ impl Seen {
                 let code = from.map_or("*33".into(), |from| format!("*33{}", Self::device(from)));
                 self.w.said();
                 self.w.dials(&new, &code);
-                let said = self.w.said();
+                let mut said = self.w.said();
+                if said.is_empty() {
+                    // Somebody has been answered, and is in no bridge yet.
+                    self.w.pass(ANSWERING);
+                    self.w.tell(Input::Timer);
+                    said = self.w.said();
+                }
                 let answers = said.matches("pull ").count() + said.matches("refuse ").count();
                 prop_assert_eq!(answers, 1, "{}", said);
                 prop_assert!(self.up || said == "refuse stale", "{}", said);

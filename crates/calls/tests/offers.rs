@@ -31,6 +31,24 @@ fn who_answers_a_pull_gets_the_call() {
     assert_eq!(w.moves(), 0);
 }
 
+/// The call that was offered rings, and is answered as somebody takes the offer: it is taken out of its bridge.
+#[test]
+fn a_call_that_is_answered_as_it_is_taken() {
+    let mut w = World::new();
+    w.incoming("far");
+    w.rings("d1=1001", "far");
+    w.offers(Kind::Pull, "1000", "1003");
+    w.offer_rings("new=1003");
+    w.answers("d1");
+    w.takes_offer("new");
+    assert_eq!(w.said(), "offer rings 1003", "it waits");
+    w.answers("far");
+    w.bridge("far", "d1");
+    assert_eq!(w.said(), "pull far");
+    w.intercepts("new", "far");
+    assert_eq!(w.said(), "moved 1001 to 1003");
+}
+
 #[test]
 fn who_answers_a_push_gets_the_call() {
     check(

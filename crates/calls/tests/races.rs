@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use callhop_calls::core::{BRIDGE_TIMEOUT, Input};
+use callhop_calls::core::{ANSWERING, BRIDGE_TIMEOUT, Input};
 use callhop_calls::tracker::{Change, LegEvent, Progress, Sequence, TOMBSTONE};
 use support::{World, check, leg};
 
@@ -34,13 +34,9 @@ const INBOUND: &[(&str, Story, &str)] = &[
         |w| w.progress("d1", Progress::EarlyMedia),
         "pull caller telling d1 d3",
     ),
-    // The leg that has been answered and not yet bridged is nobody's for some milliseconds.
-    ("answered", |w| w.answers("d1"), "pull caller telling d3"),
-    (
-        "the caller too",
-        |w| w.answers("caller"),
-        "pull caller telling d3",
-    ),
+    // The leg that has been answered and not yet bridged is nobody's for some milliseconds, and who pulls waits.
+    ("answered", |w| w.answers("d1"), ""),
+    ("the caller too", |w| w.answers("caller"), ""),
     ("bridged", |w| w.bridge("caller", "d1"), "pull caller"),
     ("the loser is gone", |w| w.hangs_up("d3"), "pull caller"),
     ("held", |w| w.hold("d1"), "pull caller"),
@@ -711,4 +707,66 @@ fn what_was_read_again_for_a_question_is_no_fault_of_the_link() {
         w.event(event);
     }
     assert_eq!(w.said(), "");
+}
+
+/// Two devices ring for the caller, or the device has called; then it is answered, and somebody pulls it before the bridge.
+fn being_answered(outbound: bool) -> World {
+    let mut w = World::new();
+    if outbound {
+        w.incoming("d1=1001");
+        w.rings("far", "d1");
+        w.answers("far");
+    } else {
+        w.incoming("far");
+        w.rings("d1=1001", "far");
+        w.rings("d3=1003", "far");
+        w.answers("d1");
+    }
+    w.dials("new=1002", "*33");
+    assert_eq!(w.said(), "", "it waits");
+    w
+}
+
+/// FreeSWITCH hangs up whom it finds between the answer and the bridge: the far end was lost in one of some 60 such moments.
+#[test]
+fn a_call_that_is_being_answered_is_pulled_out_of_its_bridge() {
+    for outbound in [false, true] {
+        let mut w = being_answered(outbound);
+        if !outbound {
+            w.hangs_up("d3");
+            w.answers("far");
+        }
+        assert_eq!(w.said(), "", "there is no bridge yet");
+        w.bridge("far", "d1");
+        assert_eq!(w.said(), "pull far");
+        assert!(!w.orders[0].far_rings);
+        w.intercepts("new", "far");
+        assert_eq!(w.said(), "moved 1001 to 1002");
+        assert_eq!(w.core.next_timer(), None);
+    }
+}
+
+#[test]
+fn an_answer_without_a_bridge_is_not_waited_for_without_end() {
+    for (outbound, expect) in [(false, "pull far telling d3"), (true, "refuse no_far_end")] {
+        let mut w = being_answered(outbound);
+        assert_eq!(w.sleep(), ANSWERING);
+        assert_eq!(w.said(), expect);
+    }
+}
+
+#[test]
+fn a_call_that_ends_as_it_is_answered_is_refused() {
+    for outbound in [false, true] {
+        let mut w = being_answered(outbound);
+        w.hangs_up("far");
+        assert_eq!(w.said(), "refuse no_far_end");
+        let mut w = being_answered(outbound);
+        w.link_down();
+        assert_eq!(w.said(), "refuse stale");
+        let mut w = being_answered(outbound);
+        w.hangs_up("new");
+        assert_eq!(w.said(), "refuse new_leg_gone");
+        assert_eq!(w.core.next_timer(), None);
+    }
 }

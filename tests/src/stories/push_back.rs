@@ -2,13 +2,12 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::Story;
 use crate::{
     cast::Phone,
-    live::ear::told,
-    site::{Call, CallState, Digits, Kind, Moment, OnRing, Sound},
+    site::{CallState, Digits, Kind, OnRing, Sound},
     stage::{Direction, SOON, Stage, Talk},
 };
 
@@ -97,7 +96,8 @@ fn cancel_against_answer(stage: &mut Stage<'_>) -> Result<()> {
             if !ends.contains(&true) {
                 second.context("neither call was over")?;
             }
-            let near = one_left(stage, talk.far.phone, &[talk.near, target])
+            let near = stage
+                .one_left(talk.far.phone, &[talk.near, target])
                 .with_context(|| format!("{direction:?}, answer {offset_ms} ms before the *"))?;
             if near == talk.near {
                 given_back += 1;
@@ -130,7 +130,8 @@ fn pull_against_answer(stage: &mut Stage<'_>) -> Result<()> {
             // Not a wait for anything: the instants are spread over the time of a pull.
             thread::sleep(Duration::from_millis(10 * turn));
             let answered = stage.site.answer(target);
-            let near = one_left(stage, talk.far.phone, &[pull, target])
+            let near = stage
+                .one_left(talk.far.phone, &[pull, target])
                 .with_context(|| format!("{direction:?}, answer {turn}0 ms after the *33"))?;
             if near == pull {
                 taken_back += 1;
@@ -148,28 +149,6 @@ fn pull_against_answer(stage: &mut Stage<'_>) -> Result<()> {
     }
     println!("     *33 against the answer: {taken_back} taken back, {moved} moved");
     Ok(())
-}
-
-/// Exactly one of these talks to the far end, and the others are gone.
-fn one_left(stage: &mut Stage<'_>, far: Phone, calls: &[Call]) -> Result<Call> {
-    let until = std::time::Instant::now() + SOON;
-    while std::time::Instant::now() < until {
-        for call in calls {
-            let since = stage.site.now();
-            let voice = Sound::Voice(call.phone);
-            let step = Duration::from_millis(150);
-            if stage.site.wait_hears(far, voice, since, step).is_ok() {
-                stage.two_way(far, call.phone)?;
-                for other in calls.iter().filter(|other| *other != call) {
-                    stage.ended(*other).context("more than one is left")?;
-                }
-                return Ok(*call);
-            }
-        }
-    }
-    let second_ago = Moment(stage.site.now().0 - 1.0);
-    let heard = told(&stage.site.heard(far, second_ago), second_ago);
-    bail!("the far end has nobody, and heard {heard}")
 }
 
 fn busy(stage: &mut Stage<'_>) -> Result<()> {

@@ -1,13 +1,15 @@
 //! `*33` on a call that is not answered yet: DESIGN 2.3 (6) and (7), items 3 and 4 of the list.
 
+use std::{thread, time::Duration};
+
 use anyhow::{Context, Result, ensure};
 
 use super::Story;
 use crate::{
     cast::Phone,
     report::Measure,
-    site::{Call, CallState, OnRing, Sound},
-    stage::{SOON, Stage, Talk},
+    site::{Call, CallState, Kind, OnRing, Sound},
+    stage::{Direction, SOON, Stage, Talk},
 };
 
 /// The stories of this file.
@@ -27,6 +29,8 @@ pub const STORIES: &[Story] = &[
         "ringing/outbound_is_rejected_after_the_pull",
         outbound_rejected,
     ),
+    Story::new("ringing/pulled_as_it_is_answered", pull_against_answer)
+        .not_on(&[(Kind::Fake, "its instants are those of a wire")]),
     Story::new("ringing/talking_comes_before_ringing", order),
 ];
 
@@ -134,6 +138,58 @@ fn outbound_rejected(stage: &mut Stage<'_>) -> Result<()> {
     stage.site.hang_up(talk.far)?;
     stage.ended(talk.far)?;
     stage.ended(talk.near).map(drop)
+}
+
+/// The answer from 4 ms before the `*33` to 35 ms behind it, when the switch has its orders: the far end has exactly one of the
+/// two devices then.
+fn pull_against_answer(stage: &mut Stage<'_>) -> Result<()> {
+    let (mut pulled, mut stayed) = (0, 0);
+    for direction in Direction::BOTH {
+        for turn in 0..40 {
+            let offset_ms = turn - 4;
+            stage.let_ring(&DEVICES)?;
+            stage.let_ring(&[Phone::Out1])?;
+            let since = stage.site.now();
+            let (far, near) = match direction {
+                Direction::FarCalls => {
+                    let far = stage.dial(Phone::Out1, "1000")?;
+                    (far, stage.rings(Phone::P1001, since)?)
+                }
+                Direction::FarIsCalled => {
+                    let near = stage.dial(Phone::P1001, "01555")?;
+                    (stage.rings(Phone::Out1, since)?, near)
+                }
+            };
+            let rings = match direction {
+                Direction::FarCalls => near,
+                Direction::FarIsCalled => far,
+            };
+            // Not a wait for anything: the instants are spread over the time of a pull.
+            let between = Duration::from_millis(u64::from(i32::unsigned_abs(offset_ms)));
+            let (pull, answered) = if offset_ms < 0 {
+                let answered = stage.site.answer(rings);
+                thread::sleep(between);
+                (stage.dial(Phone::P1002, "*33")?, answered)
+            } else {
+                let pull = stage.dial(Phone::P1002, "*33")?;
+                thread::sleep(between);
+                (pull, stage.site.answer(rings))
+            };
+            let left = stage
+                .one_left(far.phone, &[pull, near])
+                .with_context(|| format!("{direction:?}, answer {offset_ms} ms after the *33"))?;
+            if left == pull {
+                pulled += 1;
+            } else {
+                answered.context("who has the call has answered")?;
+                stayed += 1;
+            }
+            stage.over(Talk { far, near: left })?;
+            stage.nothing_left()?;
+        }
+    }
+    println!("     *33 against the answer: {pulled} pulled, {stayed} stayed");
+    Ok(())
 }
 
 /// 1001 talks and 1000 rings as well: what talks is meant.

@@ -177,6 +177,9 @@ impl Questions for Commands {
         if let Some(push) = order.taken_back {
             own.push(("callhop_push", push.to_string().into()));
         }
+        if order.far_rings {
+            own.push(("intercept_unanswered_only", "true".into()));
+        }
         for fork in &order.forks {
             self.prepare(fork, vec![("sip_reason", ELSEWHERE.into())])
                 .await;

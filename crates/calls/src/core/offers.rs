@@ -14,13 +14,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::input::{AskId, Asked, OfferRequest};
+use super::input::{AskId, OfferRequest};
 use super::moves::Move;
 use super::output::{
     Answer, MoveEnd, MoveReport, OfferOrder, OfferRefusal, Output, PullOrder, Refusal, RingTarget,
 };
 use super::push::RING_SLACK;
 use super::pushes::registered;
+use super::star::Waiting;
 use super::{Core, Switch};
 use crate::id::{ChannelId, DeviceId, MoveId, SwitchName};
 use crate::journal::{Entry, Kind, OpenMove, Stage};
@@ -210,14 +211,9 @@ impl Core {
         offer.map_or_else(Vec::new, |offer| self.legs_to_ask(switch, &offer.open.from))
     }
 
-    pub(super) fn handle_take(&mut self, asked: &Asked, id: MoveId) {
-        if let Err(refusal) = self.take_offer(asked, id) {
-            self.outputs.push_back(Output::Refuse(asked.ask, refusal));
-        }
-    }
-
     /// Somebody has answered and asks for the call.
-    fn take_offer(&mut self, asked: &Asked, id: MoveId) -> Result<(), Refusal> {
+    pub(super) fn take_offer(&mut self, waiting: Waiting, id: MoveId) -> Result<(), Refusal> {
+        let asked = &waiting.asked;
         let name = &asked.switch;
         let switch = self.switches.get(name).ok_or(Refusal::Stale)?;
         let offer = switch.offers.0.get(&id).ok_or(Refusal::NotOffered)?;
@@ -238,10 +234,17 @@ impl Core {
                 && may_be_offered(open.kind, one.class)
                 && !legs.iter().any(|leg| switch.is_moving(leg))
         });
+        let is_settled = best.as_ref().is_some_and(Candidate::talks);
+        let answers = |leg: &ChannelId| switch.tracker.is_being_answered(leg);
+        if self.now.mono < waiting.until && !is_settled && answers(&open.far_leg) {
+            self.waiting.push(waiting);
+            return Ok(());
+        }
         let Some(best) = best else {
             self.end_offer(name, id, MoveEnd::Overtaken);
             return Err(Refusal::NotOffered);
         };
+        let far_rings = best.class == Class::RingingOutbound;
         let open = OpenMove {
             from: best.device,
             old_leg: best.old_leg,
@@ -261,6 +264,7 @@ impl Core {
             far_leg: open.far_leg.clone(),
             codec: None,
             party: party.unwrap_or_default(),
+            far_rings,
             taken_back: None,
         };
         self.outputs.push_back(Output::Journal(Entry::Stage {

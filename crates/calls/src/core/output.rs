@@ -104,6 +104,8 @@ pub struct PullOrder {
     pub codec: Option<String>,
     /// Who the far end is, for the new device's display.
     pub party: Party,
+    /// It is the far end that rings: it may be answered at this very moment.
+    pub far_rings: bool,
     /// The push out of which the far leg is taken: its target may be answered at this very moment.
     pub taken_back: Option<MoveId>,
 }

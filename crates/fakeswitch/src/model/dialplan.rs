@@ -216,7 +216,7 @@ impl World {
                     .and_then(|channel| channel.vars.get("callhop_push"));
                 let push = push.unwrap_or_default().to_owned();
                 let else_to = format!("callhop_refused XML {}", self.context_of(caller));
-                if !self.limit(caller, &push, &else_to) || !self.intercept(caller, far) {
+                if !self.limit(caller, &push, &else_to) || !self.take_far_end(caller, far) {
                     self.refuse(caller, "gone");
                 }
             }
@@ -229,6 +229,20 @@ impl World {
         }
     }
 
+    /// One that rings is taken while it does, or else out of the bridge that it has got; here that comes with the answer.
+    fn take_far_end(&mut self, caller: &Uuid, far: &str) -> bool {
+        self.set_var(&far.into(), "hangup_after_bridge", "false");
+        let only = "intercept_unanswered_only";
+        if self.live(caller).is_some_and(|it| it.vars.is_true(only)) {
+            self.answer(caller);
+            if self.intercept(caller, far) {
+                return true;
+            }
+            self.change(caller, |channel| channel.vars.unset(only));
+        }
+        self.intercept(caller, far)
+    }
+
     /// Who was offered a call has answered.
     fn take(&mut self, leg: &Uuid, answer: &str) {
         let words: Vec<&str> = answer.split(' ').collect();
@@ -236,6 +250,7 @@ impl World {
             ["intercept", far, codec] if is_uuid(far) && is_codec(codec) => {
                 self.set_var(leg, "transfer_ringback", RINGBACK);
                 self.set_var(leg, "hangup_after_bridge", "true");
+                self.set_var(&(*far).into(), "hangup_after_bridge", "false");
                 self.intercept(leg, far)
             }
             _ => false,

@@ -26,9 +26,9 @@ impl World {
             self.execute_complete(new, "");
             return false;
         };
-        let only_alone = self.live(new);
-        if only_alone.is_some_and(|new| new.vars.is_true("intercept_unbridged_only"))
-            && channel.peer.is_some()
+        let only = |what: &str| self.live(new).is_some_and(|new| new.vars.is_true(what));
+        if only("intercept_unbridged_only") && channel.peer.is_some()
+            || only("intercept_unanswered_only") && channel.answered
         {
             self.execute_complete(new, "");
             return false;
