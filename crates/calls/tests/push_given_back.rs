@@ -291,6 +291,21 @@ fn a_far_end_that_waits_is_not_taken_for_one_that_talks() {
         "split d1 far, give back d1, read d1 far, recall far, release d1",
     );
     check_roles(
+        "the two were read together between the order and the split",
+        |w| {
+            w.key("d1");
+            w.reconciles();
+            w.hold_back();
+            w.digits("d1", "2*");
+            w.obeys();
+            w.sleep();
+            w.obeys();
+            assert_eq!(w.bond("far"), "alone");
+            w.sleep();
+        },
+        "split d1 far, give back d1, read d1 far, recall far, release d1",
+    );
+    check_roles(
         "that it was given back is not told either",
         |w| {
             parted_untold(w);

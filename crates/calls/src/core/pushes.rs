@@ -322,11 +322,17 @@ impl Core {
 
     pub(super) fn push_happened(&mut self, name: &SwitchName, id: MoveId, happened: Happened) {
         let now = self.now.mono;
-        let steps = self
-            .switches
-            .get_mut(name)
-            .and_then(|switch| switch.pushes.all.get_mut(&id))
-            .map(|push| push.handle(happened, now));
+        let steps = self.switches.get_mut(name).and_then(|switch| {
+            let push = switch.pushes.all.get_mut(&id)?;
+            // Nobody takes the far end back while digits are collected: who read the two together did so before the split.
+            if matches!(push.state, State::Collecting { .. })
+                && let Some(far) = switch.tracker.leg(&push.open.far_leg)
+                && far.peer() == Some(&push.open.old_leg)
+            {
+                push.talked_since = push.talked_since.max(far.bridge_told());
+            }
+            Some(push.handle(happened, now))
+        });
         self.carry_out(name, id, steps.unwrap_or_default());
     }
 
