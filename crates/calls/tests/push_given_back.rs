@@ -47,6 +47,19 @@ fn rule_2_4_5_a_target_that_rings_is_released_once_the_two_talk_again() {
         "split d1 far, push rings 2001, give back d1, settle far, release t, failed: cancelled",
     );
     check_roles(
+        "but not one that has answered meanwhile, of which only a comparison tells: it lets itself go",
+        |w| {
+            w.pushes("d1", "2001#");
+            w.target("t=2001");
+            w.digits("d1", "*");
+            w.hold_back();
+            w.settles();
+            w.answers("t");
+            w.reconciles();
+        },
+        "split d1 far, push rings 2001, give back d1, settle far, failed: cancelled, corrected 1",
+    );
+    check_roles(
         "a target that is being made while the push is given up",
         |w| {
             w.pushes("d1", "2001#");

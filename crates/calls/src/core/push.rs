@@ -150,7 +150,7 @@ pub(super) struct Push {
     old_is_there: bool,
     digit_timeout: Duration,
     /// Legs of the target that ring.
-    ringing: Vec<ChannelId>,
+    pub(super) ringing: Vec<ChannelId>,
     /// Legs of the target that were answered.
     answered: Vec<ChannelId>,
 }

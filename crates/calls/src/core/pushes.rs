@@ -591,6 +591,16 @@ impl Core {
         let Some(switch) = self.switches.get(name) else {
             return;
         };
+        let is_answered = |leg: &ChannelId| {
+            let known = switch.tracker.leg(leg);
+            known.is_some_and(|known| known.progress == Progress::Answered)
+        };
+        let mut answered = Vec::new();
+        for push in switch.pushes.all.values() {
+            let legs = push.ringing.iter().filter(|leg| is_answered(leg));
+            answered.extend(legs.map(|leg| (push.open.id, leg.clone())));
+        }
+        answered.sort();
         let mut talks: Vec<_> = switch
             .pushes
             .all
@@ -601,6 +611,10 @@ impl Core {
             })
             .collect();
         talks.sort();
+        // Their answer has not been told: who has answered lets itself go when the far end is taken.
+        for (id, leg) in answered {
+            self.push_happened(name, id, Happened::TargetAnswered(leg));
+        }
         for (id, peer) in talks {
             self.far_talks(name, id, peer);
         }
